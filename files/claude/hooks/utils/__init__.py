@@ -1,0 +1,1 @@
+"""What the hooks share; standard library only, and as little of it as each needs."""

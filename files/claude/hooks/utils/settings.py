@@ -1,0 +1,132 @@
+"""Where a hook finds its configuration, and what it says."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from utils.quickjson import loads
+
+TYPE_CHECKING = False  # typing itself costs a third of a hook
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+NAME = "claude-code-observability"
+INSTALLED_JOURNAL = f"/var/lib/{NAME}/journal"
+INSTALLED_POLICY = f"/etc/{NAME}/policy.json"
+MANAGED = (
+    "/Library/Application Support/ClaudeCode" if sys.platform == "darwin" else "/etc/claude-code"
+) + "/managed-settings.d/50-observability-hooks.json"
+
+# Every key of hooks.json and of the copied bundle's config.json, its type, and the variable that gives it to
+# a copied bundle whose config.json does not.
+KEYS: dict[str, tuple[type, str]] = {
+    "journal_dir": (str, "CLAUDE_OBSERVABILITY_JOURNAL_DIR"),
+    "policy": (str, "CLAUDE_OBSERVABILITY_POLICY"),
+    "exporter": (bool, ""),
+    "instance": (str, "CLAUDE_OBSERVABILITY_INSTANCE"),
+    "labels": (dict, ""),
+    "pushgateway": (dict, ""),
+    "notification": (dict, ""),
+}
+PUSHGATEWAY_URL = "CLAUDE_OBSERVABILITY_PUSHGATEWAY_URL"
+
+
+class Settings:
+    """One hook's configuration.
+
+    installed: the command names its configuration by ``--config``; a bundle copied into a project does not.
+    active: False for a copied bundle on a host whose installed hooks journal the same events already.
+    error: one sentence when the configuration cannot be used, else empty. Telemetry then goes on with the
+        defaults; the guard must block.
+    journal_dir, state_dir: absolute directories; without an exporter they are the same.
+    policy: the guard's policy file, or empty for its built-in policy.
+    exporter: a daemon reads the journal; without one the sender brings it to the Pushgateway.
+    instance, labels, pushgateway: for the sender without an exporter; pushgateway has ``url``, ``username``,
+        ``password_file``, ``ca_file``.
+    notification: how notifications are spoken or shown.
+    environ: the environment the hook was started with.
+    """
+
+    __slots__ = (
+        "active",
+        "environ",
+        "error",
+        "exporter",
+        "installed",
+        "instance",
+        "journal_dir",
+        "labels",
+        "notification",
+        "policy",
+        "pushgateway",
+        "state_dir",
+    )
+
+    def __init__(self, *, installed: bool, environ: Mapping[str, str]) -> None:
+        self.installed = installed
+        self.environ = environ
+        self.active = installed or not os.path.lexists(MANAGED)
+        self.error = ""
+        state = environ.get("XDG_STATE_HOME", "")
+        if not state.startswith("/"):  # the XDG specification: a relative path counts as unset
+            state = os.path.expanduser("~/.local/state")
+        self.state_dir = f"{state}/{NAME}"
+        self.journal_dir = INSTALLED_JOURNAL if installed else self.state_dir
+        self.policy = INSTALLED_POLICY if installed else ""
+        self.exporter = installed
+        self.instance = ""
+        self.labels: dict[str, str] = {}
+        self.pushgateway: dict[str, str] = {}
+        self.notification: dict[str, object] = {}
+
+
+def load(argv: Sequence[str], environ: Mapping[str, str]) -> Settings:
+    """Return the settings for the command line `argv` (with the script first) and `environ`; never raises.
+
+    ``--config FILE`` is the whole configuration of installed hooks: no variable of the environment, which a
+    project may set, weakens it. A copied bundle reads ``config.json`` beside it, then the environment.
+    """
+    config = ""
+    for index, argument in enumerate(argv):
+        if argument == "--config":
+            config = argv[index + 1] if index + 1 < len(argv) else "-"
+        elif argument.startswith("--config="):
+            config = argument[9:]
+    settings = Settings(installed=bool(config), environ=environ)
+    if config:
+        values = _read(config, settings)
+    else:
+        here = os.path.dirname(os.path.abspath(argv[0]))
+        if os.path.exists(f"{here}/policy.json"):
+            settings.policy = f"{here}/policy.json"
+        values = _read(f"{here}/config.json", settings) if os.path.exists(f"{here}/config.json") else {}
+        for key, (_, variable) in KEYS.items():
+            if variable and key not in values and environ.get(variable):
+                values[key] = environ[variable]
+        if "pushgateway" not in values and environ.get(PUSHGATEWAY_URL):
+            values["pushgateway"] = {"url": environ[PUSHGATEWAY_URL]}
+    for key, value in values.items():
+        setattr(settings, key, value)
+    return settings
+
+
+def _read(path: str, settings: Settings) -> dict[str, object]:
+    """Return the object in `path`, or nothing and the reason in `settings.error`."""
+    try:
+        with open(path, "rb") as file:
+            values = loads(file.read())
+    except (OSError, ValueError, RecursionError) as error:
+        settings.error = f"{path} cannot be read as JSON: {error}"
+        return {}
+    if not isinstance(values, dict):
+        settings.error = f"{path} must hold one JSON object"
+        return {}
+    for key, value in values.items():
+        if key not in KEYS:
+            settings.error = f"{path}: unknown key {key!r}; known are {', '.join(sorted(KEYS))}"
+            return {}
+        if not isinstance(value, KEYS[key][0]):
+            settings.error = f"{path}: {key} must be of type {KEYS[key][0].__name__}"
+            return {}
+    return values
