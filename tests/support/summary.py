@@ -1,6 +1,6 @@
 """The account of a whole run, from the directory in which each step left its log.
 
-``summary.py DIRECTORY SECONDS`` reads ``DIRECTORY/steps`` (name, ``ok`` or ``failed``, seconds; tab-separated)
+``summary.py DIRECTORY SECONDS`` reads ``DIRECTORY/steps`` (name, ``ok`` or ``failed``, seconds, by tabs)
 and pytest's ``DIRECTORY/NAME.xml`` where a step left one; a step without one counts as one test. Exits 1 if
 anything failed, or if there was nothing to do.
 """
