@@ -1,0 +1,50 @@
+"""Both bare machines go through the same story, side by side, once; the tests then ask what happened."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.fresh.machine import stop
+from tests.fresh.story import IMAGES, tell
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from _pytest.terminal import TerminalReporter
+
+    from tests.fresh.story import Story
+
+
+@pytest.fixture(scope="session")
+def stories() -> Iterator[dict[str, Story]]:
+    """Both stories, by the machine's name."""
+    names = {key: f"ccpo-fresh-{key}" for key in IMAGES}
+    try:
+        with ThreadPoolExecutor(len(IMAGES)) as pool:
+            told = {key: pool.submit(tell, names[key], image) for key, image in IMAGES.items()}
+            yield {key: future.result() for key, future in told.items()}
+    finally:
+        for name in names.values():
+            stop(name)
+
+
+@pytest.fixture(params=sorted(IMAGES))
+def story(request: pytest.FixtureRequest, stories: dict[str, Story]) -> Story:
+    """One machine's story."""
+    return stories[request.param]
+
+
+def pytest_terminal_summary(terminalreporter: TerminalReporter) -> None:
+    """Print the figures that the tests recorded."""
+    lines = [
+        f"{name}: {value}"
+        for report in terminalreporter.getreports("passed")
+        for name, value in report.user_properties
+    ]
+    if lines:
+        terminalreporter.section("figures")
+        for line in lines:
+            terminalreporter.write_line(line)
