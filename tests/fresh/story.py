@@ -6,9 +6,8 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tests.support.messages_api import USAGE
-
 from tests.fresh.machine import ROOT, Machine, eventually
+from tests.support.messages_api import USAGE
 
 if TYPE_CHECKING:
     from tests.fresh.machine import Run
