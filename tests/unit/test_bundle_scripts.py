@@ -1,0 +1,186 @@
+"""The telemetry hooks as Claude Code starts them: a copy of the bundle is a project's .claude."""
+
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+BUNDLE = Path(__file__).parents[2] / "files/claude"
+TELEMETRY = ["post_tool_use.py", "notification.py", "prometheus_sender.py"]
+REGISTERED = json.loads((BUNDLE / "settings.json").read_text())["hooks"]
+
+# Every event Claude Code 2.1.330 knows, from its own list.
+KNOWN = {
+    "PreToolUse",
+    "PostToolUse",
+    "PostToolUseFailure",
+    "PostToolBatch",
+    "Notification",
+    "UserPromptSubmit",
+    "UserPromptExpansion",
+    "SessionStart",
+    "SessionEnd",
+    "Stop",
+    "StopFailure",
+    "SubagentStart",
+    "SubagentStop",
+    "PreCompact",
+    "PostCompact",
+    "PermissionRequest",
+    "PermissionDenied",
+    "Setup",
+    "TeammateIdle",
+    "TaskCreated",
+    "TaskCompleted",
+    "Elicitation",
+    "ElicitationResult",
+    "ConfigChange",
+    "WorktreeCreate",
+    "WorktreeRemove",
+    "InstructionsLoaded",
+    "CwdChanged",
+    "FileChanged",
+    "MessageDisplay",
+}
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    shutil.copytree(BUNDLE, tmp_path / "shop/.claude")
+    return tmp_path / "shop"
+
+
+def run(project: Path, command: str, data: bytes) -> subprocess.CompletedProcess[bytes]:
+    environ = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(project.parent),
+        "CLAUDE_PROJECT_DIR": str(project),
+    }
+    return subprocess.run(
+        ["/bin/sh", "-c", command],
+        input=data,
+        capture_output=True,
+        env=environ,
+        cwd=project,
+        timeout=30,
+        check=False,
+    )
+
+
+def command_of(script: str) -> str:
+    return f'python3 -S "$CLAUDE_PROJECT_DIR/.claude/hooks/{script}"'
+
+
+def journal_of(project: Path) -> list[dict[str, object]]:
+    state = project.parent / ".local/state/claude-code-observability"
+    path = state / f"{os.geteuid()}.jsonl"
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def test_every_registered_command_is_the_one_of_its_script_and_gives_up_soon() -> None:
+    commands = {
+        event: hook["command"]
+        for event, groups in REGISTERED.items()
+        for group in groups
+        for hook in group["hooks"]
+    }
+    assert commands.pop("PreToolUse") == command_of("pre_tool_use.py")
+    assert commands.pop("PostToolUse") == command_of("post_tool_use.py")
+    assert commands.pop("PostToolUseFailure") == command_of("post_tool_use.py")
+    assert commands.pop("Notification") == command_of("notification.py")
+    assert set(commands.values()) == {command_of("prometheus_sender.py")}
+    timeouts = [
+        hook["timeout"] for groups in REGISTERED.values() for group in groups for hook in group["hooks"]
+    ]
+    assert max(timeouts) <= 5
+
+
+def test_the_guard_sees_every_tool_and_its_failure_blocks() -> None:
+    (group,) = REGISTERED["PreToolUse"]
+    assert group["matcher"] == "*"
+    assert group["hooks"][0]["onFailure"] == "block"
+
+
+def test_every_event_the_client_knows_is_registered_or_its_absence_explained() -> None:
+    page = (Path(__file__).parents[2] / "docs/hooks.md").read_text()
+    section = page.split("## Not registered, and why")[1].split("\n## ")[0]
+    explained = {line.split("`")[1] for line in section.splitlines() if line.startswith("| `")}
+    assert set(REGISTERED) | explained == KNOWN
+    assert set(REGISTERED) & explained == set()
+
+
+@pytest.mark.parametrize("event", sorted(set(REGISTERED) - {"PreToolUse"}))
+def test_each_telemetry_event_is_one_line_of_the_journal_and_silence(project: Path, event: str) -> None:
+    (group,) = REGISTERED[event]
+    (hook,) = group["hooks"]
+    hook_input = {"hook_event_name": event, "session_id": "s1", "cwd": "/elsewhere", "prompt": "secret"}
+    result = run(project, hook["command"], json.dumps(hook_input).encode())
+    assert (result.returncode, result.stdout, result.stderr) == (0, b"", b"")
+    _, line = journal_of(project)
+    assert isinstance(line.pop("t"), float)
+    assert line == {"e": event, "s": "s1", "p": "shop"}
+
+
+@pytest.mark.parametrize("script", TELEMETRY)
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"\xff\xfe",
+        b'{"hook_event_name": "Stop"}',
+        b'{"session_id": "s1"}',
+        b'{"hook_event_name": 1, "session_id": "s1"}',
+        b'{"hook_event_name": "Stop", "session_id": "s1"} x',
+        b"[" * 100_000,
+    ],
+)
+def test_malformed_input_leaves_the_journal_untouched_and_exits_0(
+    project: Path, script: str, data: bytes
+) -> None:
+    result = run(project, command_of(script), data)
+    assert (result.returncode, result.stdout, result.stderr) == (0, b"", b"")
+    assert journal_of(project) == []
+
+
+@pytest.mark.parametrize("script", TELEMETRY)
+def test_a_journal_that_cannot_be_written_stops_nobody(project: Path, script: str) -> None:
+    (project.parent / ".local").write_text("in the way")
+    result = run(project, command_of(script), b'{"hook_event_name": "Stop", "session_id": "s1"}')
+    assert (result.returncode, result.stdout, result.stderr) == (0, b"", b"")
+
+
+@pytest.mark.parametrize("script", TELEMETRY)
+def test_a_telemetry_hook_imports_nothing_that_costs(project: Path, script: str) -> None:
+    allowed = {"__future__", "fcntl", "_json", "utils", "time", "os", "sys", "stat"}
+    result = run(
+        project,
+        command_of(script).replace("python3 -S", "python3 -I -S -X importtime"),
+        b'{"hook_event_name": "Stop", "session_id": "s1"}',
+    )
+    start = run(project, "python3 -I -S -X importtime -c pass", b"")
+    imported, before = (
+        {line.rpartition(b"|")[2].strip().decode() for line in output.splitlines() if b"|" in line}
+        for output in (result.stderr, start.stderr)
+    )
+    new = {name.partition(".")[0] for name in imported - before}
+    cheap = {"abc", "_abc", "posixpath", "genericpath", "_collections_abc", "_stat"}  # what os itself brings
+    assert new - cheap <= allowed
+
+
+def test_a_canary_is_one_line_of_its_own_kind(project: Path) -> None:
+    result = run(project, command_of("prometheus_sender.py") + " --canary", b"")
+    assert (result.returncode, result.stdout, result.stderr) == (0, b"", b"")
+    assert journal_of(project)[1]["e"] == "Canary"
+
+
+def test_a_canary_that_cannot_be_written_says_so(project: Path) -> None:
+    (project.parent / ".local").write_text("in the way")
+    result = run(project, command_of("prometheus_sender.py") + " --canary", b"")
+    assert result.returncode == 1
+    assert result.stderr.startswith(b"the journal in ")
+    assert b"cannot be written" in result.stderr
