@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.fresh.machine import stop
-from tests.fresh.story import IMAGES, tell
+from tests.fresh.story import MACHINES, tell
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,17 +21,20 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="session")
 def stories() -> Iterator[dict[str, Story]]:
     """Both stories, by the machine's name."""
-    names = {key: f"ccpo-fresh-{key}" for key in IMAGES}
+    names = {key: f"ccpo-fresh-{key}" for key in MACHINES}
     try:
-        with ThreadPoolExecutor(len(IMAGES)) as pool:
-            told = {key: pool.submit(tell, names[key], image) for key, image in IMAGES.items()}
+        with ThreadPoolExecutor(len(MACHINES)) as pool:
+            told = {
+                key: pool.submit(tell, names[key], image=image, operator=operator)
+                for key, (image, operator) in MACHINES.items()
+            }
             yield {key: future.result() for key, future in told.items()}
     finally:
         for name in names.values():
             stop(name)
 
 
-@pytest.fixture(params=sorted(IMAGES))
+@pytest.fixture(params=sorted(MACHINES))
 def story(request: pytest.FixtureRequest, stories: dict[str, Story]) -> Story:
     """One machine's story."""
     return stories[request.param]

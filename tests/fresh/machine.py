@@ -48,12 +48,13 @@ class Run:
 
 @dataclass(frozen=True)
 class Machine:
-    """One running container."""
+    """One running container, and the user who deploys on it: root, or somebody who has sudo."""
 
     name: str
+    operator: str
 
     @classmethod
-    def start(cls, name: str, image: str) -> Machine:
+    def start(cls, name: str, *, image: str, operator: str) -> Machine:
         """Start a machine from an image; one whose image name ends in systemd boots it."""
         stop(name)
         boots = image.endswith("systemd")
@@ -63,7 +64,11 @@ class Machine:
             options += ["-v", f"{bundle}:{BUNDLE}:ro"]
         command = ["/bin/sh", "-c", INIT] if boots else ["sleep", "infinity"]
         docker("run", "--detach", "--name", name, "--hostname", "fresh", *options, image, *command)
-        return cls(name)
+        machine = cls(name, operator)
+        if operator != "root":
+            machine.must("useradd", "--create-home", operator)
+            machine.write(f"/etc/sudoers.d/{operator}", f"{operator} ALL=(ALL) NOPASSWD: ALL\n")
+        return machine
 
     def run(
         self,
@@ -98,7 +103,7 @@ class Machine:
         self.must("sh", "-c", 'cat >"$1" && chmod 0644 "$1"', "sh", path, stdin=text.encode())
 
     def clone(self) -> None:
-        """Put a clone of the repository on the machine, as root's."""
+        """Put a clone of the repository on the machine, as the operator's."""
         listing = subprocess.run(
             ["git", "-C", str(ROOT), "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
             stdout=subprocess.PIPE,
@@ -111,11 +116,12 @@ class Machine:
                     tar.add(ROOT / name, arcname=name, recursive=False, filter=as_root)
         self.must("mkdir", "-p", CLONE)
         self.must("tar", "-C", CLONE, "-xf", "-", stdin=archive.getvalue())
+        self.must("chown", "-R", f"{self.operator}:", CLONE)
 
-    def deploy(self, *arguments: str, user: str = "root") -> Run:
+    def deploy(self, *arguments: str, user: str = "") -> Run:
         """Run ``./deploy`` as its reader would, with the caller's settings for TLS handed through."""
         env = {"PIP_CERT": BUNDLE} if os.environ.get("PIP_CERT") or os.environ.get("SSL_CERT_FILE") else {}
-        return self.run("./deploy", *arguments, user=user, env=env, cwd=CLONE, timeout=420.0)
+        return self.run("./deploy", *arguments, user=user or self.operator, env=env, cwd=CLONE, timeout=420.0)
 
     def changes(self) -> set[str]:
         """Return what differs from the image, one ``KIND PATH`` each."""

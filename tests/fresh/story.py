@@ -12,7 +12,11 @@ from tests.support.messages_api import USAGE
 if TYPE_CHECKING:
     from tests.fresh.machine import Run
 
-IMAGES = {"debian-12": "ccpo-debian12", "debian-13-systemd": "ccpo-debian13-systemd"}
+# Name: image, and who deploys there.
+MACHINES = {
+    "debian-12": ("ccpo-debian12", "root"),
+    "debian-13-systemd": ("ccpo-debian13-systemd", "ops"),
+}
 HOME = "/home/dev"
 API = "http://127.0.0.1:8099"
 SCRIPT: list[dict[str, Any]] = [
@@ -119,9 +123,9 @@ def work(machine: Machine) -> dict[str, Any]:
     return account
 
 
-def tell(name: str, image: str) -> Story:
+def tell(name: str, *, image: str, operator: str) -> Story:
     """Take one bare machine through everything."""
-    machine = Machine.start(name, image)
+    machine = Machine.start(name, image=image, operator=operator)
     machine.clone()
     before = machine.changes()
     refused = machine.deploy(user="nobody")
