@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.fresh.machine import stop
+from tests.fresh.machine import ROOT, stop
 from tests.fresh.story import MACHINES, tell
 
 if TYPE_CHECKING:
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="session")
 def stories() -> Iterator[dict[str, Story]]:
     """Both stories, by the machine's name."""
-    names = {key: f"ccpo-fresh-{key}" for key in MACHINES}
+    checkout = hashlib.sha256(str(ROOT).encode()).hexdigest()[:6]  # two checkouts may be tested at once
+    names = {key: f"ccpo-fresh-{key}-{checkout}" for key in MACHINES}
     try:
         with ThreadPoolExecutor(len(MACHINES)) as pool:
             told = {
