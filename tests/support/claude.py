@@ -62,12 +62,13 @@ class StandIn:
 
 @dataclass(frozen=True)
 class Account:
-    """What the client itself says at the end of a run: session, answer, micro-dollars, tokens."""
+    """What the client itself says at the end of a run: session, answer, micro-dollars, tokens, refused calls."""
 
     session_id: str
     text: str
     micros: int
     tokens: dict[str, int]
+    denied: list[str]
 
     @classmethod
     def of(cls, printed: str) -> Account:
@@ -79,7 +80,20 @@ class Account:
             for kind in ("cacheRead", "cacheCreation")
         }
         tokens |= {kind: sum(model[f"{kind}Tokens"] for model in models) for kind in ("input", "output")}
-        return cls(said["session_id"], said["result"], round(said["total_cost_usd"] * 1_000_000), tokens)
+        denied = [call["tool_use_id"] for call in said["permission_denials"]]
+        micros = round(said["total_cost_usd"] * 1_000_000)
+        return cls(said["session_id"], said["result"], micros, tokens, denied)
+
+
+@dataclass(frozen=True)
+class Session:
+    """A run of ``claude -p`` that was started."""
+
+    running: Running
+
+    def account(self) -> Account:
+        """Wait for its end and return the client's own account."""
+        return Account.of(self.running.output())
 
 
 @dataclass(frozen=True)
@@ -97,8 +111,8 @@ class Developer:
         self.machine.run("mkdir", "-p", path, user=self.user)
         return path
 
-    def start(self, key: str, *, project: str, resume: str = "", seconds: float = 90) -> Running:
-        """Start ``claude -p`` in a project, in that key's conversation; ``Account.of`` reads its output."""
+    def start(self, key: str, *, project: str, resume: str = "", seconds: float = 90) -> Session:
+        """Start ``claude -p`` in a project, in that key's conversation."""
         cwd = self.project(project)
         env = {
             "HOME": cwd.rpartition("/")[0],
@@ -111,8 +125,4 @@ class Developer:
         command = ["claude", "-p", f"[[{key}]] go", "--output-format", "json"]
         command += ["--resume", resume] if resume else []
         command += ["--allowedTools", *TOOLS]
-        return self.machine.start(command, user=self.user, cwd=cwd, env=env, seconds=seconds)
-
-    def run(self, key: str, *, project: str, resume: str = "") -> Account:
-        """Run ``claude -p`` to its end."""
-        return Account.of(self.start(key, project=project, resume=resume).output())
+        return Session(self.machine.start(command, user=self.user, cwd=cwd, env=env, seconds=seconds))

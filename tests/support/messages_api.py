@@ -14,7 +14,8 @@ A step holds
     fail     statuses to answer with first, one for each attempt, before the answer above
 
 ``DIRECTORY/served.jsonl`` receives one line for each answer: ``key``, ``step``, ``status``, ``model``,
-``usage``, ``request_id``. A request that no script foresees is answered with status 400 and a line whose step
+``usage``, ``request_id``, and ``results``: what the tools of the turn before gave the model, ``[IS ERROR, TEXT]``
+each. A request that no script foresees is answered with status 400 and a line whose step
 is ``null``, so that a test sees it.
 """
 
@@ -85,6 +86,16 @@ def key_of(messages: list[dict[str, Any]]) -> str:
     raise NoScriptError("the conversation names no key")
 
 
+def results_of(messages: list[dict[str, Any]]) -> list[list[Any]]:
+    """Return what the newest message brings from tools."""
+    content = messages[-1]["content"]
+    return [
+        [bool(block.get("is_error")), json.dumps(block.get("content"))]
+        for block in (content if isinstance(content, list) else [])
+        if block.get("type") == "tool_result"
+    ]
+
+
 def blocks_of(step: dict[str, Any]) -> list[dict[str, Any]]:
     """Return the content blocks of the answer that a step scripts."""
     if "text" in step:
@@ -153,6 +164,7 @@ class Handler(BaseHTTPRequestHandler):
         request_id = f"req_{uuid.uuid4().hex}"
         turn = sum(message["role"] == "assistant" for message in request["messages"])
         line: dict[str, Any] = {"model": request["model"], "request_id": request_id}
+        line["results"] = results_of(request["messages"])
         try:
             key = key_of(request["messages"])
             step, status = self.scripts.step(key, turn)

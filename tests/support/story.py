@@ -75,7 +75,7 @@ def turns(script: Script) -> Iterator[Turn]:
 
 @dataclass
 class Numbers:
-    """Sums over sessions; each key begins with host and user.
+    """Sums over sessions; each key begins with host, user and project.
 
     ``micros`` are micro-dollars, by the price of each type of token in micro-dollars.
     """
@@ -89,9 +89,8 @@ class Numbers:
     micros: Counter[Key] = field(default_factory=Counter)
     responses: Counter[Key] = field(default_factory=Counter)
 
-    def add(self, host: str, user: str, script: Script, *, start: str = "fresh") -> None:
-        """Add one run of ``claude -p`` in which the model played that script."""
-        who = (host, user)
+    def add(self, who: Key, script: Script, *, start: str = "fresh") -> None:
+        """Add one run of ``claude -p`` by somebody in which the model played that script."""
         self.sessions[*who, start] += 1
         for event in ("SessionStart", "UserPromptSubmit", "Stop", "SessionEnd"):
             self.events[*who, event] += 1
