@@ -62,7 +62,7 @@ class StandIn:
 
 @dataclass(frozen=True)
 class Account:
-    """What the client itself says at the end of a run: session, answer, micro-dollars, tokens, refused calls."""
+    """What the client itself says at the end of a run."""
 
     session_id: str
     text: str

@@ -14,8 +14,8 @@ A step holds
     fail     statuses to answer with first, one for each attempt, before the answer above
 
 ``DIRECTORY/served.jsonl`` receives one line for each answer: ``key``, ``step``, ``status``, ``model``,
-``usage``, ``request_id``, and ``results``: what the tools of the turn before gave the model, ``[IS ERROR, TEXT]``
-each. A request that no script foresees is answered with status 400 and a line whose step
+``usage``, ``request_id``, and ``results``: what the tools of the turn before gave the model,
+``[IS ERROR, TEXT]`` each. A request that no script foresees is answered with status 400 and a line whose step
 is ``null``, so that a test sees it.
 """
 
