@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-from itertools import count
+from itertools import count, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from utils import journal
-from utils.meter.ledger import Ledger, Options, Outcome
+from utils.meter.ledger import Ledger, Options
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+
+    from utils.meter.ledger import Outcome
 
 DATA = Path(__file__).parent / "data"
 SESSION = "2357881f-da70-4230-955d-2f51404ba029"
@@ -145,4 +147,4 @@ class World:
 def chunks(data: bytes, cuts: Iterable[int]) -> list[tuple[int, bytes]]:
     """Return `data` cut at `cuts`, each piece with its offset."""
     edges = sorted({0, len(data), *(cut % (len(data) + 1) for cut in cuts)})
-    return [(start, data[start:end]) for start, end in zip(edges, edges[1:], strict=False)]
+    return [(start, data[start:end]) for start, end in pairwise(edges)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from meter_world import NOW, SESSION, World, captured, captured_lines
+from tests.unit.meter_world import NOW, SESSION, World, captured, captured_lines
 
 if TYPE_CHECKING:
     from pathlib import Path
