@@ -94,7 +94,7 @@ def test_the_longest_line_stays_within_4096_bytes(tmp_path: Path) -> None:
     assert max(lengths) <= 4096
 
 
-@pytest.mark.parametrize("duration", [True, -1, float("inf"), float("nan"), "12", None])
+@pytest.mark.parametrize("duration", [True, -1, float("inf"), float("nan"), 1e12, "12", None])
 def test_a_duration_that_is_none_is_left_out(tmp_path: Path, duration: object) -> None:
     append(settings_for(tmp_path), "PostToolUse", {"duration_ms": duration})
     assert "d" not in lines_of(tmp_path / "journal" / f"{UID}.jsonl")[1]

@@ -70,6 +70,11 @@ def test_a_copied_bundle_leaves_counting_to_installed_hooks(
     assert not load([str(tmp_path / "hook.py")], {}).active
 
 
+def test_a_trial_counts_nothing(tmp_path: Path) -> None:
+    (tmp_path / "hooks.json").write_text("{}")
+    assert not load(["hook.py", "--config", str(tmp_path / "hooks.json"), "--trial"], {}).active
+
+
 @pytest.mark.parametrize(
     ("text", "reason"),
     [

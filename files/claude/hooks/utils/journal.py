@@ -19,6 +19,7 @@ MODE = 0o640
 VERSION = 1
 LOCK_PATIENCE = 0.5  # seconds; the holder is one write or one unlink away from letting go, or it is stopped
 _FLAGS = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+_LONGEST = 604_800_000  # milliseconds: a week; a longer duration is a clock's fault
 _CLIP = 64  # characters of any text; with it no line reaches the 4,096 bytes a record may have
 
 # The one detail of an event that is counted, by the name it has in the hook's input.
@@ -58,7 +59,7 @@ def record(
     if project:
         line["p"] = project
     duration = hook_input.get("duration_ms")
-    if isinstance(duration, (int, float)) and not isinstance(duration, bool) and 0 <= duration < 1e12:
+    if isinstance(duration, (int, float)) and not isinstance(duration, bool) and 0 <= duration <= _LONGEST:
         line["d"] = duration
     return line
 
@@ -67,7 +68,7 @@ def append(settings: Settings, event: str, hook_input: Mapping[str, object], **f
     """Append one line for `event` to the caller's journal.
 
     hook_input: what Claude Code gave the hook. fields: further keys, the guard's ``r`` or ``a``.
-    Does nothing for a copied bundle beside installed hooks. Raises `OSError` only.
+    Does nothing where the settings are not active. Raises `OSError` only.
     """
     if not settings.active:
         return

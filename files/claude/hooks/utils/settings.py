@@ -36,7 +36,8 @@ class Settings:
     """One hook's configuration.
 
     installed: the command names its configuration by ``--config``; a bundle copied into a project does not.
-    active: False for a copied bundle on a host whose installed hooks journal the same events already.
+    active: whether this is counted. A trial (``--trial``) decides and leaves no trace; so does a copied
+        bundle on a host whose installed hooks journal the same events already.
     error: one sentence when the configuration cannot be used, else empty. Telemetry then goes on with the
         defaults; the guard must block.
     journal_dir, state_dir: absolute directories; without an exporter they are the same.
@@ -63,10 +64,10 @@ class Settings:
         "state_dir",
     )
 
-    def __init__(self, *, installed: bool, environ: Mapping[str, str]) -> None:
+    def __init__(self, *, installed: bool, trial: bool, environ: Mapping[str, str]) -> None:
         self.installed = installed
         self.environ = environ
-        self.active = installed or not os.path.lexists(MANAGED)
+        self.active = not trial and (installed or not os.path.lexists(MANAGED))
         self.error = ""
         state = environ.get("XDG_STATE_HOME", "")
         if not state.startswith("/"):  # the XDG specification: a relative path counts as unset
@@ -93,7 +94,7 @@ def load(argv: Sequence[str], environ: Mapping[str, str]) -> Settings:
             config = argv[index + 1] if index + 1 < len(argv) else "-"
         elif argument.startswith("--config="):
             config = argument[9:]
-    settings = Settings(installed=bool(config), environ=environ)
+    settings = Settings(installed=bool(config), trial="--trial" in argv, environ=environ)
     if config:
         values = _read(config, settings)
     else:
