@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.fresh.machine import ROOT, stop
+from tests.fresh.machine import ROOT, remove
 from tests.fresh.story import MACHINES, tell
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def stories() -> Iterator[dict[str, Story]]:
             yield {key: future.result() for key, future in told.items()}
     finally:
         for name in names.values():
-            stop(name)
+            remove(name)
 
 
 @pytest.fixture(params=sorted(MACHINES))

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from fractions import Fraction
+from typing import TYPE_CHECKING
 
-from tests.fresh.machine import ROOT, Machine, eventually
-from tests.support.messages_api import USAGE
+from tests.fresh.machine import Bare
+from tests.support.claude import Developer, StandIn
+from tests.support.machine import eventually
+from tests.support.story import TOKEN_TYPES, Call, Numbers, Turn, bash
 
 if TYPE_CHECKING:
     from tests.fresh.machine import Run
+    from tests.support.claude import Account
+    from tests.support.promql import Vector
 
 # Name: image, and who deploys there.
 MACHINES = {
@@ -18,133 +22,102 @@ MACHINES = {
     "debian-13-systemd": ("ccpo-debian13-systemd", "ops"),
 }
 HOME = "/home/dev"
-API = "http://127.0.0.1:8099"
-SCRIPT: list[dict[str, Any]] = [
-    {"tools": [["Bash", {"command": "echo one", "description": "say one"}]]},
-    {"tools": [["Bash", {"command": "ls /nowhere", "description": "look"}]]},
-    {"tools": [["Write", {"file_path": f"{HOME}/work/note.txt", "content": "a note\n"}]]},
-    {"tools": [["Read", {"file_path": f"{HOME}/work/note.txt"}]]},
-    {"tools": [["Bash", {"command": f"rm -rf {HOME}/precious", "description": "tidy up"}]]},
-    {"tools": [["Read", {"file_path": f"{HOME}/work/.env"}]]},
-    {"text": "done"},
-]
-Counts = dict[tuple[str, ...], float]
-CALLS: Counts = {
-    ("Bash", "success"): 1.0,
-    ("Bash", "failure"): 1.0,
-    ("Bash", "blocked"): 1.0,
-    ("Write", "success"): 1.0,
-    ("Read", "success"): 1.0,
-    ("Read", "blocked"): 1.0,
-}
-TOKENS: Counts = {
-    ("input",): float(len(SCRIPT) * USAGE["input_tokens"]),
-    ("output",): float(len(SCRIPT) * USAGE["output_tokens"]),
-    ("cacheRead",): float(len(SCRIPT) * USAGE["cache_read_input_tokens"]),
-    ("cacheCreation",): float(len(SCRIPT) * USAGE["cache_creation_input_tokens"]),
-}
+NOTE = f"{HOME}/shop/note.txt"
+SCRIPT = (
+    Turn((bash("echo hello"),)),
+    Turn((bash("ls /no/such/directory", outcome="failure"),)),
+    Turn((Call("Write", {"file_path": NOTE, "content": "a note\n"}),)),
+    Turn((Call("Read", {"file_path": NOTE}),)),
+    Turn((bash(f"rm -rf {HOME}/precious", outcome="blocked", reason="rm_rf"),)),
+    Turn((Call("Read", {"file_path": f"{HOME}/shop/.env"}, "blocked", "env_file"),)),
+    Turn(text="Done."),
+)
 
 
 @dataclass
 class Story:
     """What happened on one machine, in this order."""
 
-    machine: Machine
+    machine: Bare
     refused: Run
     changed_by_refusal: set[str]
     first: Run
-    session: dict[str, Any]
-    unforeseen: list[str]
-    numbers: dict[str, Counts]
+    account: Account
+    served: int
+    numbers: dict[str, Vector]
     second: Run
-    numbers_after: dict[str, Counts]
+    numbers_after: dict[str, Vector]
     checked: Run
 
 
-def numbers(machine: Machine) -> dict[str, Counts]:
+def ask(machine: Bare) -> dict[str, Vector]:
     """Return what Prometheus says that the user ``dev`` did and spent; money in micro-dollars."""
-    mine = '{user="dev"}'
-    calls, blocks = f"claude_code_tool_usage_total{mine}", f"claude_code_security_blocks_total{mine}"
+    prometheus = machine.prometheus()
+
+    def sums(metric: str, *labels: str, scale: int = 1) -> Vector:
+        by = ", ".join(labels)
+        return prometheus.vector(f'round({scale} * sum by ({by}) ({metric}{{user="dev"}}))', *labels)
+
     return {
-        "calls": machine.counts(f"sum by (tool, outcome) ({calls})", "tool", "outcome"),
-        "blocks": machine.counts(f"sum by (reason, tool) ({blocks})", "reason", "tool"),
-        "tokens": machine.counts(f"sum by (type) (claude_code_tokens_total{mine})", "type"),
-        "sessions": machine.counts(f"sum(claude_code_session_duration_seconds_count{mine})"),
-        "cost": machine.counts(f"round(1e6 * sum(claude_code_spend_usd_total{mine}))"),
+        "events": sums("claude_code_hook_events_total", "event"),
+        "calls": sums("claude_code_tool_usage_total", "tool", "outcome"),
+        "blocks": sums("claude_code_security_blocks_total", "reason", "tool"),
+        "tokens": sums("claude_code_tokens_total", "type"),
+        "sessions": sums("claude_code_session_duration_seconds_count"),
+        "micro-dollars": sums("claude_code_spend_usd_total", scale=1_000_000),
     }
 
 
-def expected(session: dict[str, Any]) -> dict[str, Counts]:
+def expected(account: Account) -> dict[str, Vector]:
     """Return the same numbers as the script implies them, and the client's own account of the cost."""
+    numbers = Numbers(dict.fromkeys(TOKEN_TYPES, Fraction(0)))
+    numbers.add("", "", SCRIPT)
+    counted = {
+        "events": numbers.events,
+        "calls": numbers.calls,
+        "blocks": numbers.blocks,
+        "tokens": numbers.tokens,
+    }
     return {
-        "calls": CALLS,
-        "blocks": {("rm_rf", "Bash"): 1.0, ("env_file", "Read"): 1.0},
-        "tokens": TOKENS,
+        **{name: {key[2:]: float(count) for key, count in each.items()} for name, each in counted.items()},
         "sessions": {(): 1.0},
-        "cost": {(): float(round(1e6 * session["total_cost_usd"]))},
+        "micro-dollars": {(): float(account.micros)},
     }
 
 
-def work(machine: Machine) -> dict[str, Any]:
+def work(machine: Bare) -> Account:
     """Let the real client work through the script as user ``dev``; return its own account of the session."""
-    machine.must("useradd", "--create-home", "--shell", "/bin/bash", "dev")
-    machine.must("mkdir", "-p", "/srv/api")
-    machine.write("/srv/api/api.py", (ROOT / "tests/support/messages_api.py").read_text())
-    machine.write("/srv/api/fresh.json", json.dumps(SCRIPT))
-    machine.must(
-        "sh",
-        "-c",
-        f"""
-        mkdir -p {HOME}/work {HOME}/precious
-        echo kept >{HOME}/precious/file
-        echo SECRET=1 >{HOME}/work/.env
-        chown -R dev:dev {HOME}
-        setsid python3 /srv/api/api.py 8099 /srv/api >/srv/api/log 2>&1 </dev/null &
-        """,
-    )
-    eventually(
-        lambda: machine.run("sh", "-c", "ss -ltn 2>/dev/null | grep -q 8099 || sleep 1").status, 0, within=20
-    )
-    answer = machine.must(
-        *("claude", "-p", "[[fresh]] go", "--output-format", "json"),
-        *("--allowedTools", "Bash", "Read", "Write"),
-        user="dev",
-        cwd=f"{HOME}/work",
-        env={
-            "HOME": HOME,
-            "ANTHROPIC_BASE_URL": API,
-            "ANTHROPIC_API_KEY": "sk-ant-none",
-            "DISABLE_AUTOUPDATER": "1",
-            "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
-        },
-        timeout=120.0,
-    )
-    account: dict[str, Any] = json.loads(answer.splitlines()[-1])
-    return account
+    machine.run("useradd", "--create-home", "--shell", "/bin/bash", "dev")
+    machine.write(f"{HOME}/precious/file", "kept\n", user="dev")
+    machine.write(f"{HOME}/shop/.env", "SECRET=1\n", user="dev")
+    stand_in = StandIn(machine)
+    stand_in.start()
+    stand_in.script("fresh", SCRIPT)
+    return Developer(machine, "dev").run("fresh", project="shop")
 
 
 def tell(name: str, *, image: str, operator: str) -> Story:
     """Take one bare machine through everything."""
-    machine = Machine.start(name, image=image, operator=operator)
+    machine = Bare.start_from(image, name=name, operator=operator)
     machine.clone()
     before = machine.changes()
     refused = machine.deploy(user="nobody")
     changed_by_refusal = machine.changes() - before
     first = machine.deploy()
     assert first.status == 0, first.output
-    session = work(machine)
-    served = [json.loads(line) for line in machine.must("cat", "/srv/api/served.jsonl").splitlines()]
-    told = eventually(lambda: numbers(machine), expected(session), within=60)
+    account = work(machine)
+    wanted = expected(account)
+    numbers = eventually(lambda: ask(machine), accept=lambda seen: seen == wanted, seconds=60)
     second = machine.deploy()
     return Story(
         machine=machine,
         refused=refused,
         changed_by_refusal=changed_by_refusal,
         first=first,
-        session=session,
-        unforeseen=[line["error"] for line in served if line["key"] is None],
-        numbers=told,
+        account=account,
+        served=len(StandIn(machine).served("fresh")),
+        numbers=numbers,
         second=second,
-        numbers_after=numbers(machine),
+        numbers_after=ask(machine),
         checked=machine.deploy("--check"),
     )

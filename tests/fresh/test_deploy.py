@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.fresh.story import HOME, expected
+from tests.fresh.story import HOME, SCRIPT, expected
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,21 +39,21 @@ def test_deploy_ends_with_the_addresses_and_a_canary_seen_in_prometheus(story: S
 
 
 def test_the_client_worked_through_the_whole_script(story: Story) -> None:
-    assert story.unforeseen == []
-    assert story.session["result"] == "done"
-    assert story.session["total_cost_usd"] > 0
+    assert story.account.text == "Done."
+    assert story.served == len(SCRIPT)
+    assert story.account.micros > 0
 
 
 def test_prometheus_knows_exactly_what_the_session_did_and_cost(story: Story) -> None:
-    assert story.numbers == expected(story.session)
+    assert story.numbers == expected(story.account)
 
 
 def test_what_the_guard_blocked_did_not_happen(story: Story) -> None:
-    assert story.machine.must("cat", f"{HOME}/precious/file") == "kept\n"
+    assert story.machine.run("cat", f"{HOME}/precious/file") == "kept\n"
 
 
 def test_the_canary_is_in_no_real_number(story: Story) -> None:
-    users = story.machine.counts("sum by (user) (claude_code_hook_events_total)", "user")
+    users = story.machine.prometheus().vector("sum by (user) (claude_code_hook_events_total)", "user")
     assert set(users) == {("dev",)}
 
 
