@@ -71,7 +71,7 @@ def ask(machine: Bare) -> dict[str, Vector]:
 def expected(account: Account) -> dict[str, Vector]:
     """Return the same numbers as the script implies them, and the client's own account of the cost."""
     numbers = Numbers(dict.fromkeys(TOKEN_TYPES, Fraction(0)))
-    numbers.add("", "", SCRIPT)
+    numbers.add((), SCRIPT)
     counted = {
         "events": numbers.events,
         "calls": numbers.calls,
@@ -79,7 +79,7 @@ def expected(account: Account) -> dict[str, Vector]:
         "tokens": numbers.tokens,
     }
     return {
-        **{name: {key[2:]: float(count) for key, count in each.items()} for name, each in counted.items()},
+        **{name: {key: float(count) for key, count in each.items()} for name, each in counted.items()},
         "sessions": {(): 1.0},
         "micro-dollars": {(): float(account.micros)},
     }
@@ -93,7 +93,7 @@ def work(machine: Bare) -> Account:
     stand_in = StandIn(machine)
     stand_in.start()
     stand_in.script("fresh", SCRIPT)
-    return Developer(machine, "dev").run("fresh", project="shop")
+    return Developer(machine, "dev").start("fresh", project="shop").account()
 
 
 def tell(name: str, *, image: str, operator: str) -> Story:
