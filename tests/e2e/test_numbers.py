@@ -104,7 +104,7 @@ def test_exporter_killed_in_the_middle_of_sessions_loses_and_doubles_nothing(fle
         time.sleep(1.5)
         pid = main_pid(host)
         assert pid not in {"0", *killed}
-        host.run("kill", "-9", pid)
+        host.run("sh", "-c", f"kill -9 {pid}")
         killed.add(pid)
     played.finish()
     played.assert_exact()

@@ -16,6 +16,13 @@ if TYPE_CHECKING:
 
 PORT = 8089
 DIRECTORY = "/tmp/messages-api"
+# Debian's smallest system has no pkill.
+KILL = """
+import os, pathlib
+for process in pathlib.Path("/proc").glob("[0-9]*"):
+    if process.stat().st_uid == os.getuid() and (process / "comm").read_text() == "claude\\n":
+        os.kill(int(process.name), 9)
+"""
 TOOLS = ("Bash", "Write", "Read", "Edit", "Grep", "Glob", "Agent")
 
 
@@ -95,6 +102,11 @@ class Session:
         """Wait for its end and return the client's own account."""
         return Account.of(self.running.output())
 
+    def failed(self) -> None:
+        """Wait for the end of a session that cannot end well."""
+        self.running.output(check=False)
+        assert self.running.process.returncode != 0
+
 
 @dataclass(frozen=True)
 class Developer:
@@ -111,7 +123,9 @@ class Developer:
         self.machine.run("mkdir", "-p", path, user=self.user)
         return path
 
-    def start(self, key: str, *, project: str, resume: str = "", seconds: float = 90) -> Session:
+    def start(
+        self, key: str, *, project: str, resume: str = "", prompt: str = "go", seconds: float = 120
+    ) -> Session:
         """Start ``claude -p`` in a project, in that key's conversation."""
         cwd = self.project(project)
         env = {
@@ -122,7 +136,11 @@ class Developer:
             "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
             **self.env,
         }
-        command = ["claude", "-p", f"[[{key}]] go", "--output-format", "json"]
+        command = ["claude", "-p", f"[[{key}]] {prompt}", "--output-format", "json"]
         command += ["--resume", resume] if resume else []
         command += ["--allowedTools", *TOOLS]
         return Session(self.machine.start(command, user=self.user, cwd=cwd, env=env, seconds=seconds))
+
+    def kill_clients(self) -> None:
+        """End their clients as a crash would."""
+        self.machine.run("python3", "-c", KILL, user=self.user)

@@ -74,6 +74,15 @@ class Round:
         self.sessions.append(session)
         return session
 
+    def resume(self, user: str, host: str, first: Script, more: Script, *, project: str = "") -> None:
+        """Play a session, then a second run that resumes it."""
+        name = self.project(project)
+        key, dev = self.script(host, (*first, *more)), self.fleet.person(user, host)
+        account = dev.start(key, project=name).account()
+        self.numbers.add((host, user, name), first)
+        dev.start(key, project=name, resume=account.session_id).account()
+        self.numbers.add((host, user, name), more, start="resume")
+
     def finish(self) -> list[Account]:
         """Wait for the sessions that were started; return what the client said of each."""
         accounts = [session.account() for session in self.sessions]

@@ -89,10 +89,15 @@ class Numbers:
     micros: Counter[Key] = field(default_factory=Counter)
     responses: Counter[Key] = field(default_factory=Counter)
 
-    def add(self, who: Key, script: Script, *, start: str = "fresh") -> None:
-        """Add one run of ``claude -p`` by somebody in which the model played that script."""
+    def add(
+        self, who: Key, script: Script, *, start: str = "fresh", end: Key = ("Stop", "SessionEnd")
+    ) -> None:
+        """Add one run of ``claude -p`` by somebody in which the model played that script.
+
+        ``start`` is how the client calls the beginning, ``end`` what hooks hear of the ending.
+        """
         self.sessions[*who, start] += 1
-        for event in ("SessionStart", "UserPromptSubmit", "Stop", "SessionEnd"):
+        for event in ("SessionStart", "UserPromptSubmit", *end):
             self.events[*who, event] += 1
         for turn in turns(script):
             self.responses[who] += 1
