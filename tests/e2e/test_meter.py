@@ -10,6 +10,7 @@ from tests.support.story import Turn, bash
 
 if TYPE_CHECKING:
     from tests.support.fleet import Fleet
+    from tests.support.story import Key
 
 ONE_CALL = (Turn((bash("true"),)), Turn())
 SECRET = "canary-b81f40"
@@ -41,10 +42,10 @@ def test_request_that_fails_for_good_is_an_error_and_no_cost(fleet: Fleet) -> No
     answered = Turn((bash("true"),))
     key = played.script("dev-b", (answered, Turn(fail=(400,) * 20)))
     dev.start(key, project=played.project()).failed()
-    who = ("dev-b", "alice", played.project())
+    who: Key = ("dev-b", "alice", played.project())
     played.numbers.add(who, (answered,), end=("StopFailure", "SessionEnd"))
     played.assert_exact()
-    errors = {(*who, "400"): 1}
+    errors: dict[Key, int] = {(*who, "400"): 1}
     assert played.ask("claude_code_api_errors_total", "status_code", expected=errors) == errors
 
 
@@ -55,7 +56,7 @@ def test_killed_client_counts_up_to_its_death_and_its_session_stays_open(fleet: 
     time.sleep(9)  # one interval of its export of metrics, and the second before the first answer
     dev.kill_clients()
     session.failed()
-    who = ("dev-b", "bob", played.project())
+    who: Key = ("dev-b", "bob", played.project())
     played.numbers.add(who, (answered,), end=())
     played.assert_exact()
     assert played.ask("claude_code_active_sessions", expected={who: 1}) == {who: 1}
