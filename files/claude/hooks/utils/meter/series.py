@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import sys
 from bisect import bisect_left
 from typing import TYPE_CHECKING, NamedTuple
 
-from .contract import CONTRACT, REASONS
+from . import exposition
+from .contract import CONTRACT
 from .contract import OUTCOMES as TOOL_OUTCOMES
 
 if TYPE_CHECKING:
@@ -36,9 +38,12 @@ class Family(NamedTuple):
 
 
 class Series:
-    """One counter (`value`) or histogram (`value` is the sum, `buckets` the counts, not cumulative)."""
+    """One counter (`value`) or histogram (`value` is the sum, `buckets` the counts, not cumulative).
 
-    __slots__ = ("born", "buckets", "dirty", "id", "key", "labels", "value")
+    text: its lines of the exposition while it has not changed since they were rendered.
+    """
+
+    __slots__ = ("born", "buckets", "dirty", "id", "key", "text", "value")
 
     def __init__(self, number: int, key: Key, *, value: int, buckets: list[int] | None, born: float) -> None:
         self.id = number
@@ -47,7 +52,7 @@ class Series:
         self.buckets = buckets
         self.born = born
         self.dirty = False
-        self.labels: dict[str, str] | None = None
+        self.text = b""
 
 
 _BOUNDS = {
@@ -55,15 +60,19 @@ _BOUNDS = {
     for name, metric in CONTRACT.items()
     if metric.type == "histogram"
 }
+_BLOCKS = ("env_file", "guard_error")
+_SHELL_BLOCKS = dict.fromkeys(("Bash", "PowerShell", "mcp", "other"), ("rm_rf", *_BLOCKS))
 _STARTS = [(name, labels) for name, metric in CONTRACT.items() for labels in metric.starts]
 
 
 class SeriesTable:
     """All series of one ledger, by (metric, user, project, labels)."""
 
-    def __init__(self, db: sqlite3.Connection) -> None:
+    def __init__(self, db: sqlite3.Connection, options: Options) -> None:
         self._db = db
+        self._options = options
         self._all: dict[Key, Series] = {}
+        self._by_metric: dict[str, list[Series]] = {}
         self._dirty: list[Series] = []
         self._new: list[Series] = []
         self.pairs: set[tuple[str, str]] = set()
@@ -74,6 +83,7 @@ class SeriesTable:
     def load(self) -> None:
         """Read what is on disk, forgetting what is only in memory."""
         self._all.clear()
+        self._by_metric.clear()
         self._dirty.clear()
         self._new.clear()
         self.pairs.clear()
@@ -84,9 +94,10 @@ class SeriesTable:
             self._next = max(self._next, number + 1)
             if metric not in CONTRACT:
                 continue
-            key = (metric, user, project, tuple(json.loads(labels)))
             counts = json.loads(buckets) if metric in _BOUNDS else None
-            self._all[key] = Series(number, key, value=int(value), buckets=counts, born=born)
+            values = tuple(map(sys.intern, json.loads(labels)))
+            key = (CONTRACT[metric].name, sys.intern(user), sys.intern(project), values)
+            self._keep(Series(number, key, value=int(value), buckets=counts, born=born))
             if CONTRACT[metric].scope == "project":
                 self.pairs.add((user, project))
 
@@ -102,6 +113,7 @@ class SeriesTable:
         if series.buckets is not None:
             series.buckets[bisect_left(_BOUNDS[metric], amount)] += 1
         series.value += amount
+        series.text = b""
         if not series.dirty:
             series.dirty = True
             self._dirty.append(series)
@@ -122,7 +134,7 @@ class SeriesTable:
             self.start(user, project, now=now)
         for outcome in TOOL_OUTCOMES:
             self._get(("claude_code_tool_usage_total", user, project, (tool, outcome)), now=now)
-        for reason in REASONS:
+        for reason in _SHELL_BLOCKS.get(tool, _BLOCKS):
             self._get(("claude_code_security_blocks_total", user, project, (reason, tool)), now=now)
 
     def _get(self, key: Key, *, now: float) -> Series:
@@ -132,9 +144,13 @@ class SeriesTable:
             buckets = None if bounds is None else [0] * (len(bounds) + 1)
             series = Series(self._next, key, value=0, buckets=buckets, born=now)
             self._next += 1
-            self._all[key] = series
+            self._keep(series)
             self._new.append(series)
         return series
+
+    def _keep(self, series: Series) -> None:
+        self._all[series.key] = series
+        self._by_metric.setdefault(series.key[0], []).append(series)
 
     def flush(self) -> None:
         """Write what changed, inside the caller's transaction."""
@@ -159,12 +175,12 @@ class SeriesTable:
 
     def total(self, metric: str) -> int:
         """Return the sum over all series of `metric`, in its scale."""
-        return sum(series.value for key, series in self._all.items() if key[0] == metric)
+        return sum(series.value for series in self._by_metric.get(metric, ()))
 
-    def labelled(self, options: Options, key: Key) -> dict[str, str]:
+    def labelled(self, key: Key) -> dict[str, str]:
         """Return all labels of the series `key`; an empty user or project is no label at all."""
         metric, user, project, values = key
-        labels = dict(options.constant_labels)
+        labels = dict(self._options.constant_labels)
         if user:
             labels["user"] = user
         if project:
@@ -172,16 +188,42 @@ class SeriesTable:
         labels.update(zip(CONTRACT[metric].labels, values))  # noqa: B905  # Python 3.9 knows no strict
         return labels
 
-    def samples(self, options: Options, *, now: float) -> dict[str, list[Sample]]:
+    def samples(self, *, now: float) -> dict[str, list[Sample]]:
         """Return the samples of every counter and histogram, by metric; a series in its debut shows 0."""
-        found: dict[str, list[Sample]] = {}
-        for series in self._all.values():
-            name = series.key[0]
-            if series.labels is None:
-                series.labels = self.labelled(options, series.key)
-            debut = 0 <= now - series.born < options.debut and CONTRACT[name].scope == "project"
-            found.setdefault(name, []).extend(_samples(series, series.labels, zero=debut))
+        return {
+            name: [
+                sample
+                for series in all_of
+                for sample in _samples(series, self.labelled(series.key), zero=self._debuts(series, now=now))
+            ]
+            for name, all_of in self._by_metric.items()
+        }
+
+    def rendered(self, *, now: float) -> dict[str, list[bytes]]:
+        """Return the lines of every counter and histogram, by metric: what `samples` says, in UTF-8.
+
+        Only what changed since the last call is rendered anew.
+        """
+        debut = self._options.debut > 0
+        found = {}
+        for name, all_of in self._by_metric.items():
+            parts: list[bytes] = []
+            found[name] = parts
+            for series in all_of:
+                if debut and self._debuts(series, now=now):
+                    parts.append(self._lines(series, zero=True))
+                    continue
+                if not series.text:
+                    series.text = self._lines(series, zero=False)
+                parts.append(series.text)
         return found
+
+    def _lines(self, series: Series, *, zero: bool) -> bytes:
+        return exposition.lines(_samples(series, self.labelled(series.key), zero=zero)).encode()
+
+    def _debuts(self, series: Series, *, now: float) -> bool:
+        young = 0 <= now - series.born < self._options.debut
+        return young and CONTRACT[series.key[0]].scope == "project"
 
     def __len__(self) -> int:
         return len(self._all)
