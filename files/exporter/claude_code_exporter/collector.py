@@ -1,0 +1,69 @@
+"""From families to the text that Prometheus reads; and the families that tell of the exporter itself."""
+
+from __future__ import annotations
+
+import platform
+from typing import TYPE_CHECKING
+
+from meter.contract import CONTRACT
+from meter.ledger import Family, Sample
+from prometheus_client import CollectorRegistry, Metric
+from prometheus_client.exposition import choose_encoder
+
+from claude_code_exporter import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+
+class Collector:
+    """A prometheus-client collector over families that were asked of the ledger beforehand."""
+
+    def __init__(self, families: Iterable[Family]) -> None:
+        self._families = families
+
+    def collect(self) -> Iterable[Metric]:
+        """Yield each family as prometheus-client's Metric, whose name has no `_total`."""
+        for family in self._families:
+            name = family.name.removesuffix("_total") if family.type == "counter" else family.name
+            metric = Metric(name, family.help, family.type)
+            for sample in family.samples:
+                metric.add_sample(sample.name, dict(sample.labels), sample.value)
+            yield metric
+
+
+def render(families: Iterable[Family], accept: str = "") -> tuple[bytes, str]:
+    """Write families as the Accept header asks: text or OpenMetrics. Returns body and content type."""
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(Collector(families))
+    encode: Callable[[CollectorRegistry], bytes]
+    encode, content_type = choose_encoder(accept)
+    return encode(registry), content_type
+
+
+def own_families(
+    *, lag: float, ledger_bytes: int, pushes: tuple[float, int] | None, constant_labels: Mapping[str, str]
+) -> list[Family]:
+    """Make the families that tell of the exporter itself.
+
+    `lag` is in seconds; `pushes` is the time of the last push that arrived (0 for none) and the number
+    of those that did not, or None for an exporter that is scraped.
+    """
+    values: list[tuple[str, dict[str, str], float]] = [
+        ("claude_code_exporter_journal_lag_seconds", {}, lag),
+        ("claude_code_exporter_ledger_bytes", {}, ledger_bytes),
+        (
+            "claude_code_exporter_build_info",
+            {"version": __version__, "python": platform.python_version()},
+            1,
+        ),
+    ]
+    if pushes:
+        values.append(("claude_code_exporter_last_push_timestamp_seconds", {}, pushes[0]))
+        values.append(("claude_code_exporter_push_failures_total", {}, pushes[1]))
+    return [_one(name, {**constant_labels, **labels}, value) for name, labels, value in values]
+
+
+def _one(name: str, labels: dict[str, str], value: float) -> Family:
+    metric = CONTRACT[name]
+    return Family(name, metric.type, metric.help, [Sample(name, labels, value)])

@@ -1,0 +1,192 @@
+"""HTTP at the edge: listeners with limits on size and time, and the pages of the exporter itself."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import contextlib
+import hmac
+import logging
+import socket
+import ssl
+import time
+from threading import Lock, Thread
+from typing import TYPE_CHECKING, Any
+
+from cheroot.server import HTTPConnection
+from cheroot.ssl.builtin import BuiltinSSLAdapter
+from cheroot.wsgi import Server
+
+from claude_code_exporter.config import secret
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
+    from claude_code_exporter.config import Address, Web
+
+LARGEST_HEADER = 16 * 1024
+PATIENCE = 5
+"""Seconds a client may keep a read waiting, and a request may take in all however its bytes drip."""
+PLAIN = "text/plain; charset=utf-8"
+
+log = logging.getLogger("exporter")
+
+
+class ListenError(Exception):
+    """A listener could not be opened; the text says where and why."""
+
+
+class _Connection(HTTPConnection):
+    """A connection that tells its listener since when it has been at a request."""
+
+    def communicate(self) -> bool:
+        busy: dict[socket.socket, float] = self.server.busy
+        busy[self.socket] = time.monotonic()
+        try:
+            return bool(super().communicate())  # type: ignore[no-untyped-call]
+        finally:
+            busy.pop(self.socket, None)
+
+
+class _Server(Server):
+    ConnectionClass = _Connection
+    max_request_header_size = LARGEST_HEADER
+    keep_alive_conn_limit = 16
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.busy: dict[socket.socket, float] = {}
+
+    def error_log(self, msg: str = "", level: int = logging.INFO, traceback: bool = False) -> None:  # noqa: ARG002, FBT001, FBT002
+        """Keep what clients do wrong out of the log; what we do wrong is worth a line."""
+        if level >= logging.ERROR:
+            log.error("an HTTP request failed inside the exporter: %s", msg)
+
+
+class _Tls(BuiltinSSLAdapter):
+    """TLS whose handshake happens in a worker's time, not in that of the thread that accepts."""
+
+    def wrap(self, sock: socket.socket) -> tuple[ssl.SSLSocket, dict[str, str]]:
+        wrapped = self.context.wrap_socket(sock, do_handshake_on_connect=False, server_side=True)
+        return wrapped, {"wsgi.url_scheme": "https", "HTTPS": "on"}
+
+
+class Listener:
+    """One listening address with its worker threads."""
+
+    def __init__(
+        self, address: Address, application: WSGIApplication, *, threads: int, web: Web | None = None
+    ) -> None:
+        self.address = address
+        if web:
+            application = Authenticated(application, {user: secret(file) for user, file in web.users.items()})
+        self._server = _Server(
+            (address.host, address.port),
+            application,
+            numthreads=threads,
+            server_name="claude-code-exporter",
+            request_queue_size=64,
+            timeout=PATIENCE,
+            shutdown_timeout=1,
+            accepted_queue_size=64,
+        )
+        self._server.software = "claude-code-exporter"
+        if web:
+            try:
+                self._server.ssl_adapter = _Tls(str(web.cert_file), str(web.key_file))
+            except (OSError, ssl.SSLError) as error:
+                msg = f"the certificate {web.cert_file} or its key cannot be used: {error}"
+                raise ListenError(msg) from error
+        try:
+            self._server.prepare()
+        except OSError as error:
+            msg = f"cannot listen on {address}: {error.__cause__ or error}"
+            raise ListenError(msg) from error
+        self._thread = Thread(target=self._server.serve, name=f"listen {address}", daemon=True)
+        self._thread.start()
+
+    def hurry(self) -> None:
+        """Hang up on clients whose request has taken too long."""
+        before = time.monotonic() - PATIENCE
+        for sock, since in list(self._server.busy.items()):
+            if since < before:
+                with contextlib.suppress(OSError):
+                    socket.socket.shutdown(sock, socket.SHUT_RDWR)
+
+    def stop(self) -> None:
+        """Close the address and the connections."""
+        self._server.stop()
+
+
+def reply(
+    start_response: StartResponse, status: str, body: bytes, content_type: str = PLAIN, **headers: str
+) -> list[bytes]:
+    """Answer a WSGI request; underscores in the names of `headers` become hyphens."""
+    fields = [("Content-Type", content_type), ("Content-Length", str(len(body)))]
+    fields += [(name.replace("_", "-"), value) for name, value in headers.items()]
+    start_response(status, fields)
+    return [body]
+
+
+class Authenticated:
+    """Lets through who knows a user's password (HTTP basic authentication)."""
+
+    def __init__(self, application: WSGIApplication, passwords: Mapping[str, str]) -> None:
+        self._application = application
+        self._known = [f"{user}:{password}".encode() for user, password in passwords.items()]
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Pass the request on, or answer 401."""
+        kind, _, given = environ.get("HTTP_AUTHORIZATION", "").partition(" ")
+        try:
+            pair = base64.b64decode(given, validate=True) if kind.lower() == "basic" else b""
+        except (binascii.Error, ValueError):
+            pair = b""
+        # Every pair is compared, in constant time each: the answer's time tells nothing of the users.
+        matches = [hmac.compare_digest(pair, known) for known in self._known]
+        if any(matches):
+            return self._application(environ, start_response)
+        return reply(
+            start_response,
+            "401 Unauthorized",
+            b"user and password, please\n",
+            WWW_Authenticate='Basic realm="claude-code-exporter"',
+        )
+
+
+class Pages:
+    """`/metrics`, `/-/healthy` and `/-/ready`."""
+
+    def __init__(
+        self,
+        *,
+        render: Callable[[str], tuple[bytes, str]],
+        unhealthy: Callable[[], str],
+        unready: Callable[[], str],
+    ) -> None:
+        """`render` turns an Accept header into body and content type; the others say what is wrong."""
+        self._render = render
+        self._states = {"/-/healthy": unhealthy, "/-/ready": unready}
+        self._lock = Lock()
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Answer one request."""
+        path = environ.get("PATH_INFO", "")
+        if path != "/metrics" and path not in self._states:
+            return reply(start_response, "404 Not Found", b"here are /metrics, /-/healthy and /-/ready\n")
+        if environ["REQUEST_METHOD"] not in ("GET", "HEAD"):
+            return reply(
+                start_response, "405 Method Not Allowed", b"GET or HEAD, please\n", Allow="GET, HEAD"
+            )
+        if path == "/metrics":
+            with self._lock:  # two scrapes at once cost twice the memory and are no faster
+                body, content_type = self._render(environ.get("HTTP_ACCEPT", ""))
+            return _unless_head(environ, reply(start_response, "200 OK", body, content_type))
+        wrong = self._states[path]()
+        status = "503 Service Unavailable" if wrong else "200 OK"
+        return _unless_head(environ, reply(start_response, status, f"{wrong or 'ok'}\n".encode()))
+
+
+def _unless_head(environ: WSGIEnvironment, body: list[bytes]) -> list[bytes]:
+    return [] if environ["REQUEST_METHOD"] == "HEAD" else body
