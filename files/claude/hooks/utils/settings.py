@@ -28,6 +28,8 @@ KEYS: dict[str, tuple[type, str]] = {
     "labels": (dict, ""),
     "pushgateway": (dict, ""),
     "notification": (dict, ""),
+    "metrics_url": (str, ""),
+    "prometheus_url": (str, "CLAUDE_OBSERVABILITY_PROMETHEUS_URL"),
 }
 PUSHGATEWAY_URL = "CLAUDE_OBSERVABILITY_PUSHGATEWAY_URL"
 
@@ -46,6 +48,7 @@ class Settings:
     instance, labels, pushgateway: for the sender without an exporter; pushgateway has ``url``, ``username``,
         ``password_file``, ``ca_file``.
     notification: how notifications are spoken or shown.
+    metrics_url, prometheus_url: of the exporter and of Prometheus, for the slash commands; without a path.
     environ: the environment the hook was started with.
     """
 
@@ -58,8 +61,10 @@ class Settings:
         "instance",
         "journal_dir",
         "labels",
+        "metrics_url",
         "notification",
         "policy",
+        "prometheus_url",
         "pushgateway",
         "state_dir",
     )
@@ -80,6 +85,8 @@ class Settings:
         self.labels: dict[str, str] = {}
         self.pushgateway: dict[str, str] = {}
         self.notification: dict[str, object] = {}
+        self.metrics_url = "http://127.0.0.1:9468"
+        self.prometheus_url = ""
 
 
 def load(argv: Sequence[str], environ: Mapping[str, str]) -> Settings:
