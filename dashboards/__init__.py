@@ -1,0 +1,1 @@
+"""The six dashboards, as code. `python3 -m dashboards` renders them to files/dashboards/."""
