@@ -110,6 +110,24 @@ STATUS_CODES = (
     OTHER,
 )
 
+REJECTIONS = (
+    "line_too_long",
+    "json",
+    "field",
+    "session",
+    "otlp",
+    "not_a_sum",
+    "temporality",
+    "value",
+    "unnamed",
+    "unknown_metric",
+    "no_session",
+    "no_start",
+    "forgotten",
+    OTHER,
+)
+"""What the ledger itself refuses; the exporter adds reasons of its own, for what does not come this far."""
+
 CLOSED: dict[tuple[str, str], tuple[str, ...]] = {}
 """The closed set of a label, by (metric, label) or, where all metrics agree, by ("", label)."""
 CLOSED.update(
@@ -117,6 +135,7 @@ CLOSED.update(
         ("", "event"): EVENTS,
         ("", "outcome"): OUTCOMES,
         ("", "reason"): REASONS,
+        ("claude_code_exporter_rejected_total", "reason"): REJECTIONS,
         ("", "query_source"): QUERY_SOURCES,
         ("", "trigger"): TRIGGERS,
         ("", "agent_type"): AGENTS,
@@ -352,7 +371,6 @@ _ALL = (
         ("reason",),
         STATE,
         scope="host",
-        starts=False,
     ),
     _gauge("exporter_journal_lag_seconds", "Age of the oldest journal line not yet consumed."),
     _gauge("exporter_ledger_bytes", "Size of the ledger on disk."),

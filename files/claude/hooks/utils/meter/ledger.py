@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import re
+import sqlite3
 import threading
 from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
-from . import account, contract, exposition, otlp, partners
+from . import account, contract, exposition, gauges, otlp, partners, relabel
 from .account import Add
 from .contract import CANARY, CONTRACT, OTHER, UNKNOWN
 from .labels import Options
@@ -22,7 +23,6 @@ from .series import Family, Sample, SeriesTable
 from .store import LedgerBusy, LedgerError, Store
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
     from typing import TypeVar
@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 __all__ = ["Family", "Ledger", "LedgerBusy", "LedgerError", "Malformed", "Options", "Outcome", "Sample"]
 
 MODELS = 20
-SHOWN_SESSIONS = 200
-"""Sessions with gauges of their own at any time; of more, those heard of latest."""
+_STEP_BACK = 60.0  # seconds; a clock that goes back by more was set
+_FORGET_EVERY = 60.0
 _REASON = re.compile(r"[a-z][a-z_]{0,31}\Z")
 _CAPS = {"model": MODELS, "reason": 40}
 
@@ -67,6 +67,8 @@ class Ledger:
         self._projects: dict[str, str] = {}
         self._users: dict[str, str] = {}
         self._boot = ""
+        self._ticked = 0.0
+        self._forgot = 0.0
         self._load_names()
         self.damage = store.damage
 
@@ -78,6 +80,8 @@ class Ledger:
         """
         store = Store(path)
         try:
+            with store.transaction() as db:
+                relabel.follow(db, options)
             ledger = cls(store, options)
             with ledger._write():
                 ledger._start(now=now)
@@ -160,9 +164,11 @@ class Ledger:
         """Let time pass; call it every few seconds, after the journals were read."""
         with self._mutex, self._write() as db:
             self._boot = boot_id
+            if not self._ticked or now < self._ticked - _STEP_BACK:
+                partners.follow(db, now=now)
             lingering = now - self._options.session_linger
             for session in list(self._live.all.values()):
-                if session.heard > now + 60.0:  # the clock was set back
+                if session.heard > now + _STEP_BACK:
                     session.heard = now
                     self._live.touch(session)
                 before = session.span
@@ -184,8 +190,11 @@ class Ledger:
                 self._join(db, identifier, adds, now=now)
             for add in partners.abandoned(db, before=now - self._options.partner_wait):
                 self._add(UNKNOWN, UNKNOWN, add, now=now)
-            partners.forget(db, now=now)
-            self._live.forget(now=now)
+            if not 0 <= now - self._forgot < _FORGET_EVERY:
+                partners.forget(db, now=now)
+                self._live.forget(now=now)
+                self._forgot = now
+            self._ticked = now
 
     def reject(self, reason: str, count: int = 1, *, now: float = 0.0) -> None:
         """Count input that was refused before it came here; `reason` is one lower-case word."""
@@ -195,9 +204,8 @@ class Ledger:
     def families(self, *, now: float) -> list[Family]:
         """Return every metric that the ledger knows, in the order of the contract, as it stands now."""
         with self._mutex:
-            shown = self._shown(now=now)
             samples = self._series.samples(now=now)
-            samples.update(self._gauges(shown))
+            samples.update(self._gauges(now=now))
             return [
                 Family(metric.name, metric.type, metric.help, samples[metric.name])
                 for metric in CONTRACT.values()
@@ -211,7 +219,7 @@ class Ledger:
         """
         with self._mutex:
             bodies = self._series.rendered(now=now)
-            for name, samples in self._gauges(self._shown(now=now)).items():
+            for name, samples in self._gauges(now=now).items():
                 bodies[name] = [exposition.lines(samples).encode()] if samples else []
             parts: list[bytes] = []
             for metric in CONTRACT.values():
@@ -221,48 +229,11 @@ class Ledger:
                     parts.extend(bodies[metric.name])
             return b"".join(parts)
 
-    def _shown(self, *, now: float) -> list[Session]:
+    def _gauges(self, *, now: float) -> dict[str, list[Sample]]:
         lingering = now - self._options.session_linger
         live = [s for s in self._live.all.values() if s.open or s.heard > lingering]
-        return sorted(live, key=lambda session: session.heard, reverse=True)[:SHOWN_SESSIONS]
-
-    def _gauges(self, shown: list[Session]) -> dict[str, list[Sample]]:
-        """Return the samples of what is not counted but stands: sessions, reconciliation, canary."""
-        labelled = self._series.labelled
-        found: dict[str, list[Sample]] = {}
-        open_now = Counter((s.user, s.project) for s in self._live.all.values() if s.open)
-        name = "claude_code_active_sessions"
-        found[name] = [
-            Sample(name, labelled((name, user, project, ())), open_now[user, project])
-            for user, project in sorted(self._series.pairs)
-        ]
-        for name in ("claude_code_cost_usd", "claude_code_tokens_consumed"):
-            scale = CONTRACT[name].scale
-            found[name] = [
-                Sample(
-                    name,
-                    labelled((name, session.user, session.project, (session.id, *labels))),
-                    value / scale if scale > 1 else value,
-                )
-                for session in shown
-                for (metric, labels), value in session.gauges.items()
-                if metric == name
-            ]
-        name = "claude_code_reconciliation_difference_ratio"
-        found[name] = []
-        for quantity, by_metric, by_event in (
-            ("cost", "claude_code_spend_usd_total", "claude_code_request_cost_usd_total"),
-            ("tokens", "claude_code_tokens_total", "claude_code_request_tokens_total"),
-        ):
-            metric, event = self._series.total(by_metric), self._series.total(by_event)
-            if metric and event:  # one source alone is a switch that is off, not a difference
-                labels = labelled((name, "", "", (quantity,)))
-                found[name].append(Sample(name, labels, (metric - event) / max(metric, event)))
-        name = "claude_code_canary_timestamp_seconds"
         row = self._store.db.execute("SELECT value FROM meta WHERE key = 'canary'").fetchone()
-        labels = labelled((name, "", "", ()))
-        found[name] = [Sample(name, labels, int(row[0]) / CONTRACT[name].scale)] if row else []
-        return found
+        return gauges.standing(self._series, live, canary=int(row[0]) if row else None)
 
     def size(self) -> int:
         """Return the ledger's bytes on disk."""
@@ -411,9 +382,10 @@ class Ledger:
                 self._series.flush()
                 self._live.flush()
         except BaseException:
-            self._series.load()
-            self._live.load()
-            self._load_names()
+            with contextlib.suppress(sqlite3.Error):  # what cannot be read cannot be written either
+                self._series.load()
+                self._live.load()
+                self._load_names()
             raise
 
     def _start(self, *, now: float) -> None:

@@ -40,13 +40,16 @@ def increase(db: sqlite3.Connection, point: Point, *, amount: int, session: str,
     """Return by how much a cumulative `point` of total `amount` exceeds what was seen of its stream.
 
     A stream is one process's series: session, metric, all attributes, and the start time. So a resumed
-    session begins a stream of its own, and the order of points does not matter. Raises `Malformed`
-    (``forgotten``) for a stream that may have been counted so long ago that nobody remembers.
+    session begins a stream of its own, and the order of points does not matter. Raises `Malformed`:
+    ``no_session`` or ``no_start`` where the totals of two processes could not be told apart, ``forgotten``
+    where the stream may have been counted so long ago that nobody remembers.
     """
     if point.temporality != CUMULATIVE:
         return amount
     if not session:
         raise Malformed("no_session")
+    if not point.start:
+        raise Malformed("no_start")
     identity = json.dumps([session, point.name, point.start, sorted(point.attributes.items())])
     stream = hashlib.sha256(identity.encode()).digest()[:16]
     row = db.execute("SELECT value FROM streams WHERE stream = ?", (stream,)).fetchone()
@@ -147,14 +150,15 @@ def settle(db: sqlite3.Connection, *, now: float) -> list[Settled]:
     A request is finished when nothing was heard of it for `QUIET` seconds and its conversation went on or its
     session ended, or when it is old; the client asks anew only after all tools of an answer have run.
     """
+    top = db.execute("SELECT MAX(rowid) FROM requests").fetchone()[0]
+    if top is None:
+        return []
     rows = db.execute(
         "SELECT r.session, request, cost, tools FROM requests r LEFT JOIN sessions s ON s.id = r.session "
-        "WHERE settled = 0 AND r.heard <= ? AND (r.heard <= ? OR s.live = 0 OR EXISTS (SELECT 1 "
-        "FROM requests n WHERE n.session = r.session AND n.conversation = r.conversation AND n.time > r.time "
-        "AND n.cost IS NOT NULL)) UNION ALL SELECT session, request, cost, tools FROM "
-        "(SELECT * FROM requests WHERE settled = 0 ORDER BY heard DESC LIMIT -1 OFFSET ?) "
-        "WHERE heard > ?",
-        (now - QUIET, now - REQUEST_AGE, REQUESTS, now - QUIET),
+        "WHERE settled = 0 AND (r.rowid <= ? OR r.heard <= ? OR r.heard <= ? AND (s.live = 0 OR EXISTS "
+        "(SELECT 1 FROM requests n WHERE n.session = r.session AND n.conversation = r.conversation "
+        "AND n.time > r.time AND n.cost IS NOT NULL)))",
+        (top - REQUESTS, now - REQUEST_AGE, now - QUIET),
     ).fetchall()
     settled: list[Settled] = []
     for session, request, cost, tools in rows:
@@ -170,15 +174,23 @@ def settle(db: sqlite3.Connection, *, now: float) -> list[Settled]:
     return settled
 
 
-def forget(db: sqlite3.Connection, *, now: float) -> None:
-    """Forget what is too old or too many, and follow a clock that was set back."""
+def follow(db: sqlite3.Connection, *, now: float) -> None:
+    """Follow a clock that was set back: nothing was heard of in the future."""
     for table in ("digests", "streams", "waiting", "requests"):
-        db.execute(f"UPDATE {table} SET heard = ? WHERE heard > ?", (now, now + 60.0))  # noqa: S608
+        db.execute(f"UPDATE {table} SET heard = ? WHERE heard > ?", (now, now))  # noqa: S608
+
+
+def forget(db: sqlite3.Connection, *, now: float) -> None:
+    """Forget what is too old or too many."""
     db.execute(
         "DELETE FROM digests WHERE heard < ? OR rowid <= (SELECT MAX(rowid) FROM digests) - ?",
         (now - DIGEST_HOURS * 3600, DIGESTS),
     )
-    db.execute("DELETE FROM requests WHERE settled = 1 AND heard < ?", (now - SETTLED_HOURS * 3600,))
+    db.execute(
+        "DELETE FROM requests WHERE settled = 1 AND "
+        "(heard < ? OR rowid <= (SELECT MAX(rowid) FROM requests) - ?)",
+        (now - SETTLED_HOURS * 3600, 2 * REQUESTS),
+    )
     surplus = "heard < ? OR stream IN (SELECT stream FROM streams ORDER BY heard DESC LIMIT -1 OFFSET ?)"
     latest = db.execute(
         f"SELECT MAX(heard) FROM streams WHERE {surplus}",  # noqa: S608
