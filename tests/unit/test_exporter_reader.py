@@ -53,6 +53,7 @@ class Host:
             for family in families
             if family.name == "claude_code_exporter_rejected_total"
             for sample in family.samples
+            if sample.value
         }
 
 
