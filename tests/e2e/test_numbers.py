@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.fleet import Round
+from tests.support.fleet import WHO, Round
 from tests.support.story import Call, Turn, bash
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tests.support.fleet import Fleet
     from tests.support.machine import Machine
     from tests.support.story import Script
@@ -93,6 +95,20 @@ def test_duration_of_every_session_is_known(first: Round) -> None:
     people = {key[:3] for key in first.numbers.sessions}
     expected = {who: first.numbers.sessions[*who, "fresh"] for who in people}
     assert first.ask("claude_code_session_duration_seconds_count", expected=expected) == expected
+
+
+def test_claude_code_itself_measured_each_of_our_hooks(
+    first: Round, record_property: Callable[[str, object], None]
+) -> None:
+    metric = "claude_code_hook_duration_seconds"
+    for event in ("PreToolUse", "PostToolUse"):
+        expected = {key[:3]: count for key, count in first.numbers.events.items() if key[-1] == event}
+        where = f'{{event="{event}", project="{first.project()}"}}'
+        query = f"sum by (instance, user, project) ({metric}_count{where})"
+        prometheus = first.fleet.prometheus
+        assert prometheus.eventually(query, *WHO, expected=expected) == expected
+        mean = prometheus.vector(f"sum({metric}_sum{where}) / sum({metric}_count{where})")[()]
+        record_property(f"a {event} hook, as Claude Code measured it, mean", f"{mean * 1000:.0f} ms")
 
 
 def test_exporter_killed_in_the_middle_of_sessions_loses_and_doubles_nothing(fleet: Fleet) -> None:
