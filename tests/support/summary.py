@@ -15,7 +15,7 @@ from xml.etree import ElementTree as ET
 
 @dataclass(frozen=True)
 class Step:
-    """What one step came to; ``reasons`` are those of its skipped tests."""
+    """What one step came to; ``figures`` is what its tests recorded."""
 
     name: str
     seconds: int
@@ -23,6 +23,7 @@ class Step:
     failed: int
     skipped: int
     reasons: list[str] = field(default_factory=list)
+    figures: list[str] = field(default_factory=list)
 
 
 def step(directory: Path, name: str, status: str, seconds: int) -> Step:
@@ -35,9 +36,10 @@ def step(directory: Path, name: str, status: str, seconds: int) -> Step:
     failed = sum(case.find("failure") is not None or case.find("error") is not None for case in cases)
     skips = [found for case in cases if (found := case.find("skipped")) is not None]
     passed = len(cases) - failed - len(skips)
-    return Step(
-        name, seconds, passed, max(failed, fell), len(skips), [skip.get("message", "") for skip in skips]
-    )
+    reasons = [skip.get("message", "") for skip in skips]
+    properties = [each for case in cases for each in case.findall("properties/property")]
+    figures = [f"{each.get('name')}: {each.get('value')}" for each in properties]
+    return Step(name, seconds, passed, max(failed, fell), len(skips), reasons, figures)
 
 
 def table(steps: list[Step]) -> str:
@@ -65,6 +67,8 @@ def main(directory: Path, seconds: int) -> int:
     for each in steps:
         for reason in each.reasons:
             sys.stdout.write(f"skipped: {each.name}: {reason}\n")
+        for figure in each.figures:
+            sys.stdout.write(f"figure: {each.name}: {figure}\n")
     sys.stdout.write(
         f"\n{passed} passed, {failed} failed, {skipped} skipped in {seconds // 60} min {seconds % 60:02} s\n"
     )

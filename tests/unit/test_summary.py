@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     import pytest
 
 REPORT = """<testsuites><testsuite name="pytest" tests="4">
-<testcase name="a"/><testcase name="b"/>
+<testcase name="a"/>
+<testcase name="b"><properties><property name="delay" value="9 ms"/></properties></testcase>
 <testcase name="c"><failure message="no"/></testcase>
 <testcase name="d"><skipped message="no server here"/></testcase>
 </testsuite></testsuites>"""
@@ -37,6 +38,7 @@ def test_one_line_of_counts_ends_the_account(tmp_path: Path, capsys: pytest.Capt
     assert main(tmp_path, 65) == 1
     printed = capsys.readouterr().out
     assert "skipped: unit: no server here\n" in printed
+    assert "figure: unit: delay: 9 ms\n" in printed
     assert printed.endswith("\n3 passed, 1 failed, 1 skipped in 1 min 05 s\n")
 
 
