@@ -88,7 +88,7 @@ def _budgets() -> list[Panel]:
             steps=_BUDGET,
             ceiling=1,
             decimals=0,
-            empty="no budget is set (prometheus_claude_budgets)",
+            empty="no budget is set (prometheus_budgets)",
         ),
         ranking(
             "Budget at the month's end",
@@ -98,7 +98,7 @@ def _budgets() -> list[Panel]:
             steps=_BUDGET,
             ceiling=1,
             decimals=0,
-            empty="no budget is set (prometheus_claude_budgets)",
+            empty="no budget is set (prometheus_budgets)",
         ),
         lines(
             "Month to date and budget",
