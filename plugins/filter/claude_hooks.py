@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-COPIED = 'python3 -S "$CLAUDE_PROJECT_DIR/.claude/hooks/'
+# Hooks get the variable from their environment; in a slash command only the form with braces is replaced.
+COPIED = re.compile(
+    r'python3 -S "\$(?:CLAUDE_PROJECT_DIR|\{CLAUDE_PROJECT_DIR\})/\.claude/hooks/(\w+\.py)"'
+    r"(?: (meter|blocked|telemetry)\b)?"
+)
 GUARD = "PreToolUse"
 
 
@@ -39,14 +44,12 @@ def managed_hooks(
 
     def installed(event: str, hook: Mapping[str, Any]) -> dict[str, Any]:
         command = hook["command"]
-        if not command.startswith(COPIED) or not command.endswith('"'):
+        if not COPIED.fullmatch(command):
             message = f"files/claude/settings.json: the command of {event} is none of the bundle's: {command}"
             raise ValueError(message)
-        script = f"{directory}/{command[len(COPIED) : -1]}"
-        words = [python, "-I", "-S", script, "--config", config]
         return {
             **hook,
-            "command": " ".join(shlex.quote(word) for word in words),
+            "command": _installed(command, python=python, directory=directory, config=config),
             "timeout": guard_timeout if event == GUARD else timeout,
         }
 
@@ -57,9 +60,30 @@ def managed_hooks(
     }
 
 
+def managed_command(text: str, *, python: str, directory: str, config: str) -> str:
+    """Return the slash command `text` of the bundle, running the report in `directory` with `config`.
+
+    Raises `ValueError` for a text that runs nothing of the bundle's.
+    """
+    if not COPIED.search(text):
+        message = "files/claude/commands: a command that runs no report of the bundle's"
+        raise ValueError(message)
+    return _installed(text, python=python, directory=directory, config=config)
+
+
+def _installed(text: str, *, python: str, directory: str, config: str) -> str:
+    """Return `text` with each command of the copied bundle made one of the installed bundle."""
+
+    def words(match: re.Match[str]) -> str:
+        script, argument = f"{directory}/{match[1]}", [match[2]] if match[2] else []
+        return shlex.join([python, "-I", "-S", script, *argument, "--config", config])
+
+    return COPIED.sub(words, text)
+
+
 class FilterModule:
     """The filters of this file, by the names that templates use."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
         """Return name → function."""
-        return {"managed_hooks": managed_hooks}
+        return {"managed_command": managed_command, "managed_hooks": managed_hooks}

@@ -67,8 +67,8 @@ def test_where_users_have_no_names_everybody_is_shown_and_it_says_so() -> None:
 
 def test_blocks_are_counted_by_reason_and_tool_with_the_latest_first() -> None:
     audit: list[dict[str, object]] = [
-        {"t": 1.0, "tool": "Bash", "reason": "rm_rf", "s": "s1"},
-        {"t": 86401.0, "tool": "Read", "reason": "env_file", "s": "s1"},
+        {"time": 1.0, "tool": "Bash", "reason": "rm_rf", "subject": "rm -rf /", "session_id": "s1"},
+        {"time": 86401.0, "tool": "Read", "reason": "env_file", "subject": ".env\n", "what": "x"},
     ]
     lines = blocked(parse(METRICS), audit, user="ada").splitlines()
     assert lines[:3] == [
@@ -76,7 +76,7 @@ def test_blocks_are_counted_by_reason_and_tool_with_the_latest_first() -> None:
         "  rm_rf        2  (Bash 2)",
         "Latest of 2 in your audit trail",
     ]
-    assert [line.split("  ")[2:] for line in lines[3:]] == [["Read", "env_file"], ["Bash", "rm_rf"]]
+    assert [line[23:] for line in lines[3:]] == ["env_file     Read   .env", "rm_rf        Bash   rm -rf /"]
 
 
 def test_a_failed_check_brings_its_remedy_and_leads_the_verdict() -> None:
@@ -169,6 +169,6 @@ def test_a_copied_bundle_says_that_nothing_is_counted_yet(tmp_path: Path) -> Non
 def test_each_command_runs_the_report_of_its_name_and_may(name: str) -> None:
     text = (BUNDLE / f"commands/{name}.md").read_text()
     _, head, body = text.split("---\n")
-    command = f'python3 -S "$CLAUDE_PROJECT_DIR/.claude/hooks/report.py" {name}'
+    command = f'python3 -S "${{CLAUDE_PROJECT_DIR}}/.claude/hooks/report.py" {name}'
     assert f"allowed-tools: Bash({command}:*)" in head
     assert f"!`{command} --session ${{CLAUDE_SESSION_ID}}`" in body

@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from utils.guard.policy import Policy, deny_rules
 
 BUNDLE = Path(__file__).parents[2] / "files/claude"
 TELEMETRY = ["post_tool_use.py", "notification.py", "prometheus_sender.py"]
@@ -184,3 +185,37 @@ def test_a_canary_that_cannot_be_written_says_so(project: Path) -> None:
     assert result.returncode == 1
     assert result.stderr.startswith(b"the journal in ")
     assert b"cannot be written" in result.stderr
+
+
+def guard_input(command: str) -> bytes:
+    call = {
+        "hook_event_name": "PreToolUse",
+        "session_id": "s1",
+        "tool_use_id": "toolu_1",
+        "tool_name": "Bash",
+    }
+    return json.dumps({**call, "cwd": "/elsewhere", "tool_input": {"command": command}}).encode()
+
+
+def test_the_copied_guard_blocks_counts_and_keeps_a_trail(project: Path) -> None:
+    command = REGISTERED["PreToolUse"][0]["hooks"][0]["command"]
+    allowed = run(project, command, guard_input("ls"))
+    assert (allowed.returncode, allowed.stdout, allowed.stderr) == (0, b"", b"")
+    refused = run(project, command, guard_input("rm -rf /"))
+    assert (refused.returncode, refused.stdout) == (2, b"")
+    _, first, second = journal_of(project)
+    assert "r" not in first
+    assert second["r"] == "rm_rf"
+    trail = project.parent / ".local/state/claude-code-observability/audit.jsonl"
+    assert [json.loads(line)["subject"] for line in trail.read_text().splitlines()] == ["rm -rf /"]
+
+
+def test_a_trial_of_the_guard_decides_and_leaves_no_trace(project: Path) -> None:
+    command = REGISTERED["PreToolUse"][0]["hooks"][0]["command"] + " --trial"
+    assert run(project, command, guard_input("ls")).returncode == 0
+    assert run(project, command, guard_input("rm -rf /")).returncode == 2
+    assert not (project.parent / ".local").exists()
+
+
+def test_the_deny_rules_of_the_bundle_are_those_of_the_guards_own_policy() -> None:
+    assert json.loads((BUNDLE / "settings.json").read_text())["permissions"]["deny"] == deny_rules(Policy())

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plugins.filter.claude_hooks import managed_hooks
+from plugins.filter.claude_hooks import managed_command, managed_hooks
 from plugins.filter.claude_telemetry import environment_strings, otlp_headers, resource_attributes
 
 SETTINGS = json.loads((Path(__file__).parents[2] / "files/claude/settings.json").read_text())
@@ -105,6 +105,19 @@ def test_every_event_of_the_bundle_runs_the_installed_script_with_its_configurat
         "command": "/usr/bin/python3 -I -S /lib/x/hooks/prometheus_sender.py --config /etc/x/hooks.json",
         "timeout": 3,
     }
+
+
+def test_a_slash_command_runs_the_installed_report_with_its_configuration_and_may() -> None:
+    text = (Path(__file__).parents[2] / "files/claude/commands/meter.md").read_text()
+    managed = managed_command(
+        text, python="/usr/bin/python3", directory="/lib/x/hooks", config="/etc/x/hooks.json"
+    )
+    command = "/usr/bin/python3 -I -S /lib/x/hooks/report.py meter --config /etc/x/hooks.json"
+    assert f"allowed-tools: Bash({command}:*)\n" in managed
+    assert f"!`{command} --session ${{CLAUDE_SESSION_ID}}`\n" in managed
+    assert "CLAUDE_PROJECT_DIR" not in managed
+    with pytest.raises(ValueError, match="runs no report"):
+        managed_command("!`date`", python="p", directory="d", config="c")
 
 
 def test_a_path_with_a_space_stays_one_word() -> None:

@@ -76,21 +76,22 @@ def _close(settings: Settings, hook_input: dict[str, object], verdict: Verdict, 
         pass  # a full disk must not stop the work, nor let a block pass
     if not verdict.reason:
         return 0
-    try:
-        from utils.guard import audit
+    if settings.active:  # not in a trial, nor in a copy beside the installed guard, which keeps the trail
+        try:
+            from utils.guard import audit
 
-        audit.record(
-            settings.state_dir,
-            verdict,
-            tool=str(hook_input.get("tool_name") or ""),
-            subject=_subject(hook_input.get("tool_input")),
-            mode=mode,
-            session=str(hook_input.get("session_id") or ""),
-            call=str(hook_input.get("tool_use_id") or ""),
-            cwd=str(hook_input.get("cwd") or ""),
-        )
-    except Exception:  # noqa: S110 - the block stands without its trail
-        pass
+            audit.record(
+                settings.state_dir,
+                verdict,
+                tool=str(hook_input.get("tool_name") or ""),
+                subject=_subject(hook_input.get("tool_input")),
+                mode=mode,
+                session=str(hook_input.get("session_id") or ""),
+                call=str(hook_input.get("tool_use_id") or ""),
+                cwd=str(hook_input.get("cwd") or ""),
+            )
+        except Exception:  # noqa: S110 - the block stands without its trail
+            pass
     if audits:
         return 0
     sys.stderr.write(verdict.text())

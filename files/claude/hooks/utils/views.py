@@ -129,12 +129,14 @@ def blocked(
         lines.append("  nothing was counted")
     lines.append(f"Latest of {len(audit)} in your audit trail" if audit else "Your audit trail is empty.")
     for entry in list(audit)[-shown:][::-1]:
-        moment = entry.get("t", entry.get("time", 0))
+        moment = entry.get("time")
         when = time.strftime(
             "%Y-%m-%d %H:%M:%S", time.localtime(moment if isinstance(moment, (int, float)) else 0)
         )
-        rest = "  ".join(str(value) for key, value in entry.items() if key not in {"t", "time", "s", "i"})
-        lines.append(f"  {when}  {rest}")
+        reason, tool, subject = (
+            " ".join(str(entry.get(key, "")).split()) for key in ("reason", "tool", "subject")
+        )
+        lines.append(f"  {when}  {reason:12} {tool:6} {subject[:120]}")
     return "\n".join(lines)
 
 
