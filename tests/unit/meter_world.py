@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import tempfile
+from contextlib import contextmanager
 from itertools import count, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +14,7 @@ from utils import journal
 from utils.meter.ledger import Ledger, Options
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from utils.meter.ledger import Outcome
 
@@ -86,6 +88,18 @@ def event(name: str, *, session: str = SESSION, time: int | None = None, **value
 def logs(records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Return an OTLP export of log records."""
     return {"resourceLogs": [{"scopeLogs": [{"logRecords": list(records)}]}]}
+
+
+@contextmanager
+def fresh_world(options: Options | None = None) -> Iterator[World]:
+    """Open a world in memory where the host has some, for tests that need many."""
+    shared = Path("/dev/shm")
+    with tempfile.TemporaryDirectory(dir=shared if shared.is_dir() else None) as directory:
+        world = World(Path(directory), options)
+        try:
+            yield world
+        finally:
+            world.ledger.close()
 
 
 class World:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 Labels = tuple[str, ...]
 
 MOST = 10**15
-"""No single input adds more: a million dollars, thirty years, or a thousand million million tokens."""
+"""No single input adds more: a million dollars, eleven days of activity, any number of tokens."""
 
 
 class Add(NamedTuple):

@@ -267,7 +267,7 @@ _ALL = (
         "Time in which a user or the client was active.",
         ("type",),
         METRICS,
-        scale=MICRO,
+        scale=NANO,
     ),
     _counter(
         "spend_usd_total",
