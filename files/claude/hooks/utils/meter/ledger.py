@@ -7,6 +7,7 @@ Memory is a copy of the file: when a transaction fails, it is read anew.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import re
 import sqlite3
 import threading
@@ -409,6 +410,6 @@ class Ledger:
 
 
 def _conversation(event: Event) -> str:
-    """Return what tells parallel conversations of one session apart."""
+    """Return what tells parallel conversations of one session apart; agents have names, so hashed."""
     names = [str(event.attributes.get(key, "")) for key in ("query_source", "agent_id")]
-    return "/".join(names).encode("ascii", "replace").decode()[:128]
+    return hashlib.sha256("/".join(names).encode("utf-8", "replace")).hexdigest()[:16]

@@ -69,9 +69,10 @@ class Session:
             if self.asks:
                 adds.extend(self._answer(record, record.time - (record.duration or 0.0) / 1000))
         elif event == "PermissionRequest":
-            key = record.use or record.tool
+            tool = contract.fold_tool(record.tool)
+            key = record.use or tool
             if key not in self.asks and len(self.asks) < _ASKS:
-                self.asks[key] = (record.time, contract.fold_tool(record.tool))
+                self.asks[key] = (record.time, tool)
         elif event == "PermissionDenied":
             adds.extend(self._answer(record, record.time))
         elif self.asks and event in _TURN_ENDS:
@@ -81,7 +82,7 @@ class Session:
         return adds
 
     def _answer(self, record: Record, time: float) -> list[Add]:
-        for key in (record.use, record.tool):
+        for key in (record.use, contract.fold_tool(record.tool)):
             asked = self.asks.pop(key, None)
             if asked is not None:
                 return [_wait(asked[1], time - asked[0])]
