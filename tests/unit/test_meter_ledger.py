@@ -28,7 +28,7 @@ def world(tmp_path: Path) -> World:
 
 
 def prompt(number: int = 0, **fields: Any) -> bytes:
-def prompt(number: int = 0, **fields: Any) -> bytes:
+    return line("UserPromptSubmit", time=NOW + number, **fields)
 
 
 def test_a_chunk_read_twice_counts_once(world: World) -> None:

@@ -58,7 +58,9 @@ class Ledger:
     since the epoch. Every method that counts raises `LedgerError`, and then has counted nothing.
     """
 
-    def __init__(self, store: Store, options: Options) -> None:
+    def __init__(self, store: Store, options: Options, *, now: float) -> None:
+        with store.transaction() as db:
+            relabel.follow(db, options)
         self._store = store
         self._options = options
         self._mutex = threading.RLock()
@@ -72,6 +74,8 @@ class Ledger:
         self._forgot = 0.0
         self._load_names()
         self.damage = store.damage
+        with self._write():
+            self._start(now=now)
 
     @classmethod
     def open(cls, path: Path, *, options: Options, now: float) -> Ledger:
@@ -81,15 +85,14 @@ class Ledger:
         """
         store = Store(path)
         try:
-            with store.transaction() as db:
-                relabel.follow(db, options)
-            ledger = cls(store, options)
-            with ledger._write():
-                ledger._start(now=now)
+            try:
+                return cls(store, options, now=now)
+            except (ValueError, TypeError) as error:  # a sound file with nonsense in it
+                store.replace(error)
+                return cls(store, options, now=now)
         except BaseException:
             store.close()
             raise
-        return ledger
 
     def offset(self, *, owner: int, journal: str) -> int:
         """Return up to which byte the journal called `journal` of the user `owner` is consumed."""

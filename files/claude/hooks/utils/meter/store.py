@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import re
 import sqlite3
 import time
 from typing import TYPE_CHECKING
@@ -51,6 +52,9 @@ SCHEMA = (
 )
 
 
+_TABLES = frozenset(re.findall(r"CREATE TABLE (\w+)", " ".join(SCHEMA)))
+
+
 class LedgerError(Exception):
     """The ledger cannot be used; the text says why and what to do. Nothing was counted."""
 
@@ -78,22 +82,32 @@ class Store:
         except sqlite3.OperationalError as error:
             raise self.explain(error) from error
         except sqlite3.DatabaseError as error:
-            aside = self.path.with_name(f"{self.path.name}.damaged-{time.time_ns()}")
-            try:
-                for suffix in ("", "-wal", "-shm"):
-                    with contextlib.suppress(FileNotFoundError):
-                        self.path.with_name(self.path.name + suffix).rename(f"{aside}{suffix}")
-                connection = self._connect()
-            except (OSError, sqlite3.Error) as second:
-                message = f"the damaged ledger {self.path} cannot be replaced: {second}"
-                raise LedgerError(message) from second
-            self.damage = (
-                f"the ledger {self.path} was damaged ({error}) and set aside as {aside.name}; "
-                "counting starts anew from what the journals still hold"
-            )
-            return connection
+            return self._replacement(error)
+
+    def replace(self, error: Exception) -> None:
+        """Set the file aside, for what it holds is damaged, and begin a new one; `damage` says so."""
+        self.db.close()
+        self.db = self._replacement(error)
+
+    def _replacement(self, error: Exception) -> sqlite3.Connection:
+        aside = self.path.with_name(f"{self.path.name}.damaged-{time.time_ns()}")
+        try:
+            for suffix in ("", "-wal", "-shm"):
+                with contextlib.suppress(FileNotFoundError):
+                    self.path.with_name(self.path.name + suffix).rename(f"{aside}{suffix}")
+            connection = self._connect()
+        except (OSError, sqlite3.Error) as second:
+            message = f"the damaged ledger {self.path} cannot be replaced: {second}"
+            raise LedgerError(message) from second
+        self.damage = (
+            f"the ledger {self.path} was damaged ({error}) and set aside as {aside.name}; "
+            "counting starts anew from what the journals still hold"
+        )
+        return connection
 
     def _connect(self) -> sqlite3.Connection:
+        with contextlib.suppress(OSError):  # SQLite says better what is wrong; its other files get this mode
+            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
         connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, timeout=5.0)
         try:
             connection.execute("PRAGMA cache_size=-2048")
@@ -103,10 +117,14 @@ class Store:
             if found != "ok":
                 raise sqlite3.DatabaseError(found)
             self._upgrade(connection)
+            tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master")}
+            missing = sorted(_TABLES - tables)
+            if missing:
+                message = f"it lacks {', '.join(missing)}"
+                raise sqlite3.DatabaseError(message)
         except BaseException:
             connection.close()
             raise
-        self.path.chmod(0o600)
         return connection
 
     def _upgrade(self, connection: sqlite3.Connection) -> None:
