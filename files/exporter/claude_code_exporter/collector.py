@@ -1,4 +1,4 @@
-"""From families to the text that Prometheus reads; and the families that tell of the exporter itself."""
+"""The text that Prometheus reads: the ledger's totals, and behind them what the exporter says of itself."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Collector:
-    """A prometheus-client collector over families that were asked of the ledger beforehand."""
+    """A prometheus-client collector over families."""
 
     def __init__(self, families: Iterable[Family]) -> None:
         self._families = families
@@ -32,13 +32,17 @@ class Collector:
             yield metric
 
 
-def render(families: Iterable[Family], accept: str = "") -> tuple[bytes, str]:
-    """Write families as the Accept header asks: text or OpenMetrics. Returns body and content type."""
-    registry = CollectorRegistry(auto_describe=False)
-    registry.register(Collector(families))
+def render(totals: Callable[[bool], bytes], own: Iterable[Family], accept: str = "") -> tuple[bytes, str]:
+    """Write the ledger's totals and the exporter's own families as an Accept header asks.
+
+    `totals` renders the ledger, told whether in OpenMetrics, and without that format's end. Returns the body
+    and its content type.
+    """
     encode: Callable[[CollectorRegistry], bytes]
     encode, content_type = choose_encoder(accept)
-    return encode(registry), content_type
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(Collector(own))
+    return totals(content_type.startswith("application/openmetrics-text")) + encode(registry), content_type
 
 
 def own_families(

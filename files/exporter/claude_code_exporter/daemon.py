@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from meter.ledger import Ledger, LedgerBusy, LedgerError
 
+from claude_code_exporter import selfcheck
 from claude_code_exporter.canary import fly
 from claude_code_exporter.collector import own_families, render
 from claude_code_exporter.config import ConfigError, load, options
@@ -55,14 +56,20 @@ class Daemon:
 
     def render(self, accept: str) -> tuple[bytes, str]:
         """All metrics of now, as an Accept header asks for them. Raises BusyError."""
-        families = self.keeper.ask(lambda ledger: ledger.families(now=time.time()), timeout=ANSWER_WITHIN)
+
+        def totals(openmetrics: bool) -> bytes:  # noqa: FBT001 # as render calls it
+            return self.keeper.ask(
+                lambda ledger: ledger.exposition(now=time.time(), openmetrics=openmetrics),
+                timeout=ANSWER_WITHIN,
+            )
+
         own = own_families(
             lag=self.journals.lag(time.time()),
             ledger_bytes=self.keeper.ledger.size(),
             pushes=(self.pusher.last_success, self.pusher.failures) if self.pusher else None,
             constant_labels=self._config.labels,
         )
-        return render([*families, *own], accept)
+        return render(totals, own, accept)
 
     def unhealthy(self) -> str:
         """Why the process should be replaced, or nothing."""
@@ -151,6 +158,18 @@ def append_canary(config: Config) -> int:
     return 0
 
 
+def check_itself(config: Config, *, seconds: float, command: Sequence[str]) -> int:
+    """Check the running daemon; prints a warning that is no failure; returns the exit status."""
+    try:
+        warning = selfcheck.run(config, seconds=seconds, command=command)
+    except (selfcheck.SelfcheckError, ConfigError) as error:
+        log.error("%s", error)
+        return 1
+    if warning:
+        sys.stdout.write(f"{warning}\n")
+    return 0
+
+
 def main(arguments: Sequence[str]) -> int:
     """Do what the command line says; returns 0, 1 after a failure, 2 for a wrong configuration."""
     parser = argparse.ArgumentParser(
@@ -161,6 +180,8 @@ def main(arguments: Sequence[str]) -> int:
     what.add_argument("--check-config", action="store_true", help="only check the configuration")
     what.add_argument("--delete-group", action="store_true", help="only remove this host's group")
     what.add_argument("--canary", action="store_true", help="only append a synthetic event")
+    what.add_argument("--selfcheck", type=float, metavar="SECONDS", help="only check the running daemon")
+    parser.add_argument("command", nargs="*", help="with --selfcheck: what appends the synthetic event")
     asked = parser.parse_args(arguments)
     stamp = "" if "JOURNAL_STREAM" in os.environ else "%(asctime)s "
     logging.basicConfig(level=logging.WARNING, format=stamp + "%(levelname)s %(message)s", stream=sys.stderr)
@@ -172,6 +193,8 @@ def main(arguments: Sequence[str]) -> int:
         return 2
     if asked.check_config:
         return 0
+    if asked.selfcheck is not None:
+        return check_itself(config, seconds=asked.selfcheck, command=asked.command)
     if asked.canary:
         return append_canary(config)
     return delete_group(config) if asked.delete_group else serve(config)

@@ -73,7 +73,7 @@ class Pusher:
     def push(self, *, timeout: float = TIMEOUT) -> bool:
         """Replace the group by the totals of now; whether that arrived. Logs the first failure in a row."""
         try:
-            self.request("PUT", self._render(), timeout=timeout)
+            self.request("PUT", self._path, self._render(), timeout=timeout)
         except (PushError, BusyError) as error:
             self.failures += 1
             self._in_a_row += 1
@@ -88,16 +88,20 @@ class Pusher:
 
     def delete(self) -> None:
         """Remove the group, for a host that is taken out. Raises PushError."""
-        self.request("DELETE", b"", timeout=TIMEOUT)
+        self.request("DELETE", self._path, b"", timeout=TIMEOUT)
 
-    def request(self, method: str, body: bytes, *, timeout: float) -> None:
-        """Make one request on the group. Raises PushError with a sentence that names the address."""
+    def probe(self, *, timeout: float) -> None:
+        """See whether the Pushgateway answers and knows the user. Raises PushError."""
+        self.request("GET", "/-/ready", b"", timeout=timeout)
+
+    def request(self, method: str, path: str, body: bytes, *, timeout: float) -> None:
+        """Make one request. Raises PushError with a sentence that names the address."""
         url = urlsplit(self._gateway.url)
         where = f"the Pushgateway {self._gateway.url}"
         try:
             connection = self._connect(url.scheme, url.hostname or "", url.port, timeout)
             try:
-                connection.request(method, url.path.rstrip("/") + self._path, body, self._headers())
+                connection.request(method, url.path.rstrip("/") + path, body, self._headers())
                 response = connection.getresponse()
                 text = response.read(1000).decode(errors="replace").strip()
             finally:
