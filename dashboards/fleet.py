@@ -184,7 +184,7 @@ def _hosts() -> list[Panel]:
                     "none",
                     0,
                 ),
-                ("last push", 'claude_code:push_age_seconds{instance=~"$host"}', "s", 0),
+                ("last push", 'max by (instance) (claude_code:push_age_seconds{instance=~"$host"})', "s", 0),
                 (
                     "guard effective",
                     'min by (instance) (claude_code_guard_effective{instance=~"$host"})',

@@ -6,11 +6,13 @@ import json
 import math
 import re
 import time
+from html import unescape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
+from dashboards import illustrate
 from tests.rules import replay
 
 if TYPE_CHECKING:
@@ -151,3 +153,10 @@ def test_no_rule_fails(prometheus: Answers) -> None:
 def test_the_budget_that_the_sessions_exceed_raises_its_alert(prometheus: Answers) -> None:
     found = prometheus.now('ALERTS{alertstate="firing",alertname="ClaudeCodeDailyBudgetExceeded"}')
     assert [dict(labels)["team"] for labels in found] == [replay.TEAM]
+
+
+def test_a_dashboard_can_be_drawn_for_documentation(prometheus: Answers) -> None:
+    drawing = illustrate.draw(BOARDS["fleet"], illustrate.Answers(prometheus.url))
+    texts = {unescape(text) for text in re.findall(r"<text[^>]*>([^<]*)</text>", drawing)}
+    assert {panel["title"] for panel in BOARDS["fleet"]["panels"]} <= texts
+    assert replay.EXPORTER in texts

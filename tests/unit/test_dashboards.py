@@ -96,6 +96,14 @@ def test_a_panel_asks_for_bounded_and_never_for_raw_names(title: str, panel: dic
         assert "claude_code:dialect" not in target["expr"]
 
 
+def test_queries_of_a_table_carry_no_name_and_so_join_in_one_row() -> None:
+    for title, panel in PANELS:
+        if panel["type"] == "table":
+            for target in panel["targets"]:
+                bare = re.sub(r"^(time\(\) - |topk\(\d+, )", "", target["expr"])
+                assert re.match(r"(sum|min|max|count) by \(", bare), title
+
+
 def test_links_of_panels_lead_to_dashboards_that_exist() -> None:
     uids = {board["uid"] for board in BOARDS.values()}
     linked = {
