@@ -86,10 +86,10 @@ class Exporter:
         return self.start() if self.process is None else self
 
     def __exit__(self, *_: object) -> None:
-        self.kill()
+        self.close()
 
-    def kill(self) -> None:
-        """End the process as no process expects."""
+    def close(self) -> None:
+        """End the process, if one runs, as no process expects."""
         if self.process is not None:
             self.process.kill()
             self.process.wait()

@@ -1,17 +1,21 @@
 """Which files of the journals' directory are believed, and that each line in them is counted once."""
 
 import fcntl
+import json
 import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Event, Thread
 
 import pytest
 from claude_code_exporter import reader
 from claude_code_exporter.reader import CHUNK, ROTATE_ABOVE, SHARE, Journals
 from meter.ledger import Ledger, Options
+from utils.journal import append
+from utils.settings import load
 
-from tests.support.exporter import UID, header, line
+from tests.support.exporter import UID, header, line, wait_for
 
 OTHER_UID = UID + 1
 NOW = 1_800_000_000.0
@@ -206,6 +210,41 @@ def test_a_large_journal_stays_while_a_writer_holds_it(host: Host) -> None:
     while host.read():
         pass
     assert [path.exists(), host.prompts()] == [False, count + 1]
+
+
+def test_journals_rotate_under_their_writers_without_loss(
+    host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reader, "ROTATE_ABOVE", 1000)
+    config = tmp_path / "hooks.json"
+    config.write_text(json.dumps({"journal_dir": str(host.directory)}))
+    settings = load(["hook", "--config", str(config)], {})
+
+    rotated, written = Event(), []
+
+    def write() -> None:
+        while not rotated.is_set():
+            append(settings, "UserPromptSubmit", {"session_id": "s1", "cwd": "/src/shop"})
+            written.append(1)
+
+    writers = [Thread(target=write) for _ in range(2)]
+    for writer in writers:
+        writer.start()
+    names: set[bytes] = set()
+
+    def five_times() -> bool:
+        names.update(path.read_bytes().partition(b"\n")[0] for path in host.directory.iterdir())
+        host.read()
+        return len(names - {b""}) > 5
+
+    try:
+        wait_for(five_times, "rotation")
+    finally:
+        rotated.set()
+    for writer in writers:
+        writer.join()
+    host.read()
+    assert host.prompts() == len(written)
 
 
 def test_a_journal_that_was_shortened_is_not_counted_again(host: Host) -> None:

@@ -132,36 +132,34 @@ class Journals:
         try:
             status = os.fstat(fd)
             _trust(status, entry.owner)
-            header = _header(os.pread(fd, LONGEST_LINE, 0))
-            if header is None:
+            journal = _header(os.pread(fd, LONGEST_LINE, 0))
+            if journal is None:
                 self._remember(entry, status, done=True)
                 return share
-            offset = self._ledger.offset(owner=entry.owner, journal=header)
+            offset = self._ledger.offset(owner=entry.owner, journal=journal)
             more = True
             while more and share > 0:
-                chunk = os.pread(fd, CHUNK, offset)
-                if not chunk:
-                    break
-                more = len(chunk) == CHUNK
-                new = self._ledger.journal(
-                    owner=entry.owner,
-                    user=user_name(entry.owner),
-                    journal=header,
-                    offset=offset,
-                    chunk=chunk,
-                    now=now,
-                )
-                if new == offset:
-                    break
+                new, more = self._consume(fd, entry.owner, journal, offset, now)
                 share -= new - offset
                 offset = new
                 between()
-            self._remember(entry, status, done=share > 0 or offset >= status.st_size)
-            if ROTATE_ABOVE < offset == status.st_size:
-                self._rotate(name, entry, fd, offset)
+            self._remember(entry, status, done=not more)
+            if offset > ROTATE_ABOVE and not more:
+                self._rotate(name, entry, fd, journal, now)
         finally:
             os.close(fd)
         return share
+
+    def _consume(self, fd: int, owner: int, journal: str, offset: int, now: float) -> tuple[int, bool]:
+        """Bring one chunk into the ledger; returns the new offset and whether there may be more."""
+        chunk = os.pread(fd, CHUNK, offset)
+        if not chunk:
+            return offset, False
+        user = user_name(owner)
+        new = self._ledger.journal(
+            owner=owner, user=user, journal=journal, offset=offset, chunk=chunk, now=now
+        )
+        return new, new > offset and len(chunk) == CHUNK
 
     def _remember(self, entry: _Entry, status: os.stat_result, *, done: bool, refused: str = "") -> None:
         entry.identity, entry.size = (status.st_dev, status.st_ino), status.st_size
@@ -180,17 +178,22 @@ class Journals:
             with contextlib.suppress(OSError):
                 (os.rmdir if stat.S_ISDIR(seen.st_mode) else os.unlink)(name, dir_fd=self._fd)
 
-    def _rotate(self, name: str, entry: _Entry, fd: int, offset: int) -> None:
-        """Remove a large file that is wholly counted, unless a writer is at it: it comes again next time."""
+    def _rotate(self, name: str, entry: _Entry, fd: int, journal: str, now: float) -> None:
+        """Remove a large file once all of it is counted; while a writer is at it, the next pass tries."""
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             seen = os.stat(name, dir_fd=self._fd, follow_symlinks=False)
         except (BlockingIOError, FileNotFoundError):
             entry.size = -1  # not remembered as read: the next pass looks again
             return
+        # With the lock nobody writes: what was written since the last look is the rest.
+        offset = self._ledger.offset(owner=entry.owner, journal=journal)
+        offset, _ = self._consume(fd, entry.owner, journal, offset, now)
         if os.fstat(fd).st_size == offset and (seen.st_dev, seen.st_ino) == entry.identity:
             os.unlink(name, dir_fd=self._fd)
             del self._entries[name]
+        else:
+            entry.size = -1
 
 
 SAYINGS = {
