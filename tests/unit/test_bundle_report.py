@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from utils.views import Check, Point, blocked, meter, of_user, parse, telemetry
+from utils.views import Check, Point, blocked, meter, of_user, parse, telemetry, trail
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -70,13 +70,10 @@ def test_blocks_are_counted_by_reason_and_tool_with_the_latest_first() -> None:
         {"time": 1.0, "tool": "Bash", "reason": "rm_rf", "subject": "rm -rf /", "session_id": "s1"},
         {"time": 86401.0, "tool": "Read", "reason": "env_file", "subject": ".env\n", "what": "x"},
     ]
-    lines = blocked(parse(METRICS), audit, user="ada").splitlines()
-    assert lines[:3] == [
-        "Blocked by the guard, user ada",
-        "  rm_rf        2  (Bash 2)",
-        "Latest of 2 in your audit trail",
-    ]
-    assert [line[23:] for line in lines[3:]] == ["env_file     Read   .env", "rm_rf        Bash   rm -rf /"]
+    assert blocked(parse(METRICS), user="ada") == "Blocked by the guard, user ada\n  rm_rf        2  (Bash 2)"
+    head, *lines = trail(audit).splitlines()
+    assert head == "Latest of 2 in your audit trail"
+    assert [line[23:] for line in lines] == ["env_file     Read   .env", "rm_rf        Bash   rm -rf /"]
 
 
 def test_a_failed_check_brings_its_remedy_and_leads_the_verdict() -> None:
@@ -160,9 +157,17 @@ def test_an_exporter_that_does_not_answer_is_named_with_the_remedy(tmp_path: Pat
     assert "FAIL  journal: " in health
 
 
-def test_a_copied_bundle_says_that_nothing_is_counted_yet(tmp_path: Path) -> None:
-    assert "nothing is counted yet" in report(tmp_path, "meter")
+def test_a_copied_bundle_accounts_for_the_users_own_journal(tmp_path: Path) -> None:
     assert report(tmp_path, "blocked").endswith("Your audit trail is empty.\n")
+    state = tmp_path / "state/claude-code-observability"
+    lines = ['{"journal": "0123456789abcdef0123456789abcdef", "v": 1}'] + [
+        json.dumps({"t": 1e9 + number, "e": event, "s": "s1", "k": "Bash", "i": f"toolu_{number // 2}"})
+        for number, event in enumerate(["PreToolUse", "PostToolUse"] * 3)
+    ]
+    (state / f"{os.geteuid()}.jsonl").write_text("\n".join(lines) + "\n")
+    answer = report(tmp_path, "meter")
+    assert "costs          not known here" in answer
+    assert answer.endswith("  tools          Bash 3\n")
 
 
 @pytest.mark.parametrize("name", ["meter", "blocked", "telemetry"])

@@ -2,8 +2,11 @@
 
 import json
 import os
+import queue
 import shutil
 import subprocess
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -219,3 +222,47 @@ def test_a_trial_of_the_guard_decides_and_leaves_no_trace(project: Path) -> None
 
 def test_the_deny_rules_of_the_bundle_are_those_of_the_guards_own_policy() -> None:
     assert json.loads((BUNDLE / "settings.json").read_text())["permissions"]["deny"] == deny_rules(Policy())
+
+
+class Gateway(BaseHTTPRequestHandler):
+    """A Pushgateway that answers when it is told to."""
+
+    bodies: "queue.Queue[tuple[str, bytes]]"
+    may_answer: threading.Event
+
+    def do_PUT(self) -> None:
+        self.bodies.put((self.path, self.rfile.read(int(self.headers["content-length"]))))
+        self.may_answer.wait(timeout=30)
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 # the library's name
+        """Stay silent."""
+
+
+def test_a_copied_bundle_brings_its_count_to_the_pushgateway_and_waits_for_nobody(project: Path) -> None:
+    Gateway.bodies, Gateway.may_answer = queue.Queue(), threading.Event()
+    server = HTTPServer(("127.0.0.1", 0), Gateway)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    url = f"http://127.0.0.1:{server.server_port}"
+    (project / ".claude/hooks/config.json").write_text(
+        json.dumps({"instance": "laptop", "pushgateway": {"url": url}, "labels": {"team": "shop"}})
+    )
+    try:
+        for event in ("UserPromptSubmit", "Stop"):
+            data = json.dumps({"hook_event_name": event, "session_id": "s1"}).encode()
+            result = run(project, command_of("prometheus_sender.py"), data)
+            assert (result.returncode, result.stdout, result.stderr) == (0, b"", b"")
+        path, body = Gateway.bodies.get(timeout=30)  # the hook is back, and the gateway has not answered yet
+        assert path == "/metrics/job/claude_code/instance/laptop"
+        counted = [
+            line for line in body.decode().splitlines() if line.startswith("claude_code_hook_events_total{")
+        ]
+        assert sum(float(line.split()[-1]) for line in counted) == 2
+        assert all('team="shop"' in line for line in counted)
+    finally:
+        Gateway.may_answer.set()
+        server.shutdown()
+        thread.join()
+        server.server_close()

@@ -10,7 +10,7 @@ import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
-from utils.telemetry import journal_input
+from utils.telemetry import detach, journal_input
 
 if "--canary" in sys.argv:
     from utils.journal import append
@@ -26,6 +26,11 @@ if "--canary" in sys.argv:
     sys.exit(0)
 
 try:
-    journal_input()
+    settings, hook_input = journal_input()
+    sends = settings.active and not settings.exporter and settings.pushgateway.get("url")
+    if sends and hook_input["hook_event_name"] in ("Stop", "SessionEnd") and detach():
+        from utils.meter.oneshot import run
+
+        run(settings)
 finally:
     os._exit(0)  # telemetry never stops anything, whatever went wrong

@@ -25,10 +25,12 @@ def main(argv: list[str]) -> str:
     except sources.UnavailableError as error:
         if view == "meter":
             return f"No numbers: {error}"
-        points = []
+        return f"No counts: {error}\n{views.trail(sources.audit(settings))}"
     if view == "blocked":
-        return views.blocked(points, sources.audit(settings), user=user)
-    return views.meter(points, user=user, session=session, day=sources.day(settings, user=user))
+        return f"{views.blocked(points, user=user)}\n{views.trail(sources.audit(settings))}"
+    return views.meter(
+        points, user=user, session=session, day=sources.day(settings, user=user), costs=settings.exporter
+    )
 
 
 if __name__ == "__main__":

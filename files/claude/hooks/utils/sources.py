@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from utils.settings import MANAGED
-from utils.views import Check, Point, parse, total
+from utils.views import Check, parse, total
 
 if TYPE_CHECKING:
     from utils.settings import Settings
+    from utils.views import Point
 
 PATIENCE = 3.0  # seconds; somebody waits at the prompt
 STALE = 60.0  # seconds after which numbers that stand still are worth a word
@@ -38,31 +39,20 @@ def fetch(url: str) -> str:
 
 
 def points(settings: Settings) -> list[Point]:
-    """Return the host's present samples, from the exporter or from the bundle's own ledger.
+    """Return the present samples, the exporter's or, without one, those of the user's own journal.
 
     Raises `UnavailableError`.
     """
     if settings.exporter:
         return parse(fetch(f"{settings.metrics_url}/metrics"))
-    from utils.meter.ledger import Ledger, LedgerBusy, LedgerError, Options
+    from utils.meter.ledger import LedgerError
+    from utils.meter.oneshot import account
 
-    path = Path(settings.state_dir) / "ledger.sqlite"
-    if not path.exists():
-        raise UnavailableError("nothing is counted yet: the first account is made at the end of a turn")
     try:
-        ledger = Ledger.open(path, options=Options(constant_labels=settings.labels), now=time.time())
-    except LedgerBusy as error:
-        raise UnavailableError("the account is just being made; ask again in a moment") from error
-    except LedgerError as error:
-        message = f"the ledger {path} cannot be read: {error}"
+        return parse(account(settings, patience=PATIENCE).decode())
+    except (LedgerError, OSError) as error:
+        message = f"the journal cannot be accounted for: {error}"
         raise UnavailableError(message) from error
-    try:
-        families = ledger.families(now=time.time())
-    finally:
-        ledger.close()
-    return [
-        Point(sample.name, sample.labels, sample.value) for family in families for sample in family.samples
-    ]
 
 
 def day(settings: Settings, *, user: str) -> dict[str, float] | None:

@@ -73,13 +73,27 @@ def tokens(count: Callable[[str], float]) -> str:
     return f"{sum(parts.values()):,.0f} tokens ({detail})"
 
 
-def meter(points: Sequence[Point], *, user: str, session: str, day: Mapping[str, float] | None) -> str:
-    """Return what the session, the day and everything counted on this host cost.
+def meter(
+    points: Sequence[Point], *, user: str, session: str, day: Mapping[str, float] | None, costs: bool = True
+) -> str:
+    """Return what the session, the day and everything counted here cost, and which tools were used.
 
-    day: ``usd`` and ``tokens`` of the last 24 hours, or None without Prometheus.
+    day: ``usd`` and ``tokens`` of the last 24 hours, or None without Prometheus. costs: whether anybody here
+    receives Claude Code's telemetry, which alone knows costs.
     """
     mine, whose = of_user(points, user)
     lines = [f"Claude Code, {whose}"]
+    if costs:
+        lines += _costs(mine, session=session, day=day)
+    else:
+        lines.append(
+            "  costs          not known here: the roles claude_telemetry and claude_exporter bring them"
+        )
+    return "\n".join([*lines, "  tools          " + (", ".join(_tools(mine)) or "none yet")])
+
+
+def _costs(mine: Sequence[Point], *, session: str, day: Mapping[str, float] | None) -> list[str]:
+    lines = []
     here = [point for point in mine if point.labels.get("session_id") == session]
     if here:
         cost = total(here, "cost_usd")
@@ -98,45 +112,47 @@ def meter(points: Sequence[Point], *, user: str, session: str, day: Mapping[str,
         f"    {model:20} ${total(mine, 'spend_usd_total', model=model):.4f}"
         for model in values_of(mine, "spend_usd_total", "model")
     ]
+    return lines
+
+
+def _tools(mine: Sequence[Point]) -> list[str]:
     tools = []
     for tool in values_of(mine, "tool_usage_total", "tool"):
         failed = total(mine, "tool_usage_total", tool=tool, outcome="failure")
-        blocked = total(mine, "tool_usage_total", tool=tool, outcome="blocked")
-        notes = [f"{failed:.0f} failed"] * bool(failed) + [f"{blocked:.0f} blocked"] * bool(blocked)
+        blocks = total(mine, "tool_usage_total", tool=tool, outcome="blocked")
+        notes = [f"{failed:.0f} failed"] * bool(failed) + [f"{blocks:.0f} blocked"] * bool(blocks)
         count = f"{tool} {total(mine, 'tool_usage_total', tool=tool):.0f}"
         tools.append(f"{count} ({', '.join(notes)})" if notes else count)
-    lines.append("  tools          " + (", ".join(tools) or "none yet"))
+    return tools
+
+
+def blocked(points: Sequence[Point], *, user: str) -> str:
+    """Return how often the guard blocked, by reason and tool."""
+    mine, whose = of_user(points, user)
+    name = "security_blocks_total"
+    lines = [f"Blocked by the guard, {whose}"]
+    for reason in values_of(mine, name, "reason"):
+        of_reason = [point for point in mine if point.labels.get("reason") == reason]
+        tools = [
+            f"{tool} {total(of_reason, name, tool=tool):.0f}" for tool in values_of(of_reason, name, "tool")
+        ]
+        lines.append(f"  {reason:12} {total(of_reason, name):.0f}  ({', '.join(tools)})")
+    if len(lines) == 1:
+        lines.append("  nothing")
     return "\n".join(lines)
 
 
-def blocked(
-    points: Sequence[Point], audit: Sequence[Mapping[str, object]], *, user: str, shown: int = 10
-) -> str:
-    """Return how often the guard blocked and why, and the `shown` latest entries of the audit trail."""
-    mine, whose = of_user(points, user)
-    lines = [f"Blocked by the guard, {whose}"]
-    for reason in values_of(mine, "security_blocks_total", "reason"):
-        by_tool = ", ".join(
-            f"{tool} {total(mine, 'security_blocks_total', reason=reason, tool=tool):.0f}"
-            for tool in values_of(
-                [point for point in mine if point.labels.get("reason") == reason],
-                "security_blocks_total",
-                "tool",
-            )
-        )
-        lines.append(f"  {reason:12} {total(mine, 'security_blocks_total', reason=reason):.0f}  ({by_tool})")
-    if len(lines) == 1:
-        lines.append("  nothing was counted")
-    lines.append(f"Latest of {len(audit)} in your audit trail" if audit else "Your audit trail is empty.")
-    for entry in list(audit)[-shown:][::-1]:
+def trail(audit: Sequence[Mapping[str, object]], *, shown: int = 10) -> str:
+    """Return the `shown` latest entries of the audit trail, the newest first."""
+    if not audit:
+        return "Your audit trail is empty."
+    lines = [f"Latest of {len(audit)} in your audit trail"]
+    for entry in reversed(audit[-shown:]):
         moment = entry.get("time")
-        when = time.strftime(
-            "%Y-%m-%d %H:%M:%S", time.localtime(moment if isinstance(moment, (int, float)) else 0)
-        )
-        reason, tool, subject = (
-            " ".join(str(entry.get(key, "")).split()) for key in ("reason", "tool", "subject")
-        )
-        lines.append(f"  {when}  {reason:12} {tool:6} {subject[:120]}")
+        local = time.localtime(moment if isinstance(moment, (int, float)) else 0)
+        words = (" ".join(str(entry.get(key, "")).split()) for key in ("reason", "tool", "subject"))
+        reason, tool, subject = words
+        lines.append(f"  {time.strftime('%Y-%m-%d %H:%M:%S', local)}  {reason:12} {tool:6} {subject[:120]}")
     return "\n".join(lines)
 
 

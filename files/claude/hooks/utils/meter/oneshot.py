@@ -53,14 +53,17 @@ def run(settings: Settings, *, patience: float = PATIENCE) -> bool:
     if not settings.pushgateway.get("url"):
         return False
     try:
-        body = _account(settings, patience=patience)
+        body = account(settings, patience=patience)
         return _put(settings.pushgateway, settings.instance or socket.gethostname(), body)
     except (LedgerError, OSError, ValueError, http.client.HTTPException):
         return False
 
 
-def _account(settings: Settings, *, patience: float) -> bytes:
-    """Bring the journal into the ledger and return the exposition."""
+def account(settings: Settings, *, patience: float) -> bytes:
+    """Bring the caller's journal into the ledger and return the exposition.
+
+    patience: seconds to wait for another sender. Raises `LedgerError` and `OSError`.
+    """
     now = time.time()
     state = Path(settings.state_dir)
     state.mkdir(mode=0o700, parents=True, exist_ok=True)
