@@ -71,7 +71,8 @@ def account(settings: Settings, *, patience: float) -> bytes:
     ledger = _open(state / "ledger.sqlite", options, now=now, patience=patience)
     try:
         for path in _journals(Path(settings.journal_dir)):
-            _consume(ledger, path, now=now)
+            with contextlib.suppress(OSError):  # a link, or gone since: the others count all the same
+                _consume(ledger, path, now=now)
         boot = _BOOT.read_text().strip() if _BOOT.exists() else ""
         ledger.tick(now=now, boot_id=boot)
         return ledger.exposition(now=now)
