@@ -1,0 +1,99 @@
+"""Prometheus' configuration as data: flags, security of clients and servers, targets."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+FLAG = re.compile(r"[a-z][a-z0-9.\-]*")
+# /etc/default is read by systemd without a shell and by init scripts with one: nothing special to either.
+VALUE = re.compile(r"[^\s\"'\\$`]*")
+EXPORTER_PORT = 9468
+
+
+def command_line(flags: Mapping[str, Any]) -> str:
+    """Return flags as one line of arguments, in the order given.
+
+    A text or number is the flag's value, a list repeats the flag, true is the bare flag and false its ``no-``
+    form; null leaves the flag out. Raises ValueError for what ``/etc/default`` can't carry.
+    """
+    arguments: list[str] = []
+    for name, value in flags.items():
+        if not FLAG.fullmatch(name):
+            msg = f"{name!r} is not a flag: write its name without the leading dashes."
+            raise ValueError(msg)
+        for one in value if isinstance(value, list) else [value]:
+            if one is None:
+                continue
+            if isinstance(one, bool):
+                arguments.append(f"--{name}" if one else f"--no-{name}")
+            elif VALUE.fullmatch(str(one)):
+                arguments.append(f"--{name}={one}")
+            else:
+                msg = (
+                    f"The value of the flag {name} must have no blank, quote, backslash, dollar or backtick."
+                )
+                raise ValueError(msg)
+    return " ".join(arguments)
+
+
+def flags_fault(flags: Mapping[str, Any]) -> str:
+    """Return one sentence about the first flag that ``command_line`` refuses, or an empty text."""
+    try:
+        command_line(flags)
+    except ValueError as error:
+        return str(error)
+    return ""
+
+
+def is_secured(web_config: Mapping[str, Any]) -> bool:
+    """Say whether a web configuration lets nobody in without encryption and authentication."""
+    tls = web_config.get("tls_server_config") or {}
+    by_certificate = tls.get("client_auth_type") == "RequireAndVerifyClientCert"
+    return bool(tls) and (bool(web_config.get("basic_auth_users")) or by_certificate)
+
+
+def service_security(service: str, enabled: bool, *, directory: str) -> dict[str, Any]:  # noqa: FBT001 # by map()
+    """Return the part of a scrape configuration by which Prometheus trusts and is known to ``service``."""
+    if not enabled:
+        return {}
+    return {
+        "scheme": "https",
+        "tls_config": {"ca_file": f"{directory}/ca.crt"},
+        "basic_auth": {"username": service, "password_file": f"{directory}/{service}.password"},
+    }
+
+
+def scrape_targets(
+    hosts: Sequence[str], hostvars: Mapping[str, Mapping[str, Any]]
+) -> list[dict[str, list[str] | dict[str, str]]]:
+    """Return file_sd entries for the hosts whose exporter is scraped, reachable now or not."""
+    targets: list[dict[str, list[str] | dict[str, str]]] = []
+    for host in sorted(hosts):
+        variables = hostvars[host]
+        if variables.get("claude_exporter_transport") != "scrape":
+            continue
+        _, _, port = str(variables.get("claude_exporter_listen_address") or f":{EXPORTER_PORT}").rpartition(
+            ":"
+        )
+        address = str(variables.get("ansible_host") or host)
+        address = f"[{address}]" if ":" in address else address
+        targets.append({"targets": [f"{address}:{port}"], "labels": {"instance": host}})
+    return targets
+
+
+class FilterModule:
+    """The filters of this file, by the names that templates use."""
+
+    def filters(self) -> dict[str, Callable[..., Any]]:
+        """Return name → function."""
+        return {
+            "command_line": command_line,
+            "flags_fault": flags_fault,
+            "is_secured": is_secured,
+            "scrape_targets": scrape_targets,
+            "service_security": service_security,
+        }
