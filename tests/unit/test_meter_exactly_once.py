@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 from unittest.mock import patch
@@ -130,7 +131,7 @@ def counted(world: World) -> Counter[tuple[str, ...]]:
     return +found
 
 
-@settings(max_examples=120)
+@settings(max_examples=80)
 @given(
     sessions=st.lists(SESSION, min_size=1, max_size=5),
     chance=st.randoms(use_true_random=False),
@@ -185,3 +186,56 @@ def _fail(world: World, owner: int, data: bytes, bodies: list[Any]) -> None:
             world.export(bodies[-1] if bodies else logs([]))
         except MemoryError:
             return
+
+
+VALID = line("UserPromptSubmit")[:-1]
+
+
+@given(st.lists(st.one_of(st.just(VALID), st.binary(max_size=200).filter(lambda junk: b"\n" not in junk))))
+def test_junk_between_lines_is_refused_and_the_lines_count(lines: list[bytes]) -> None:
+    with fresh_world() as world:
+        world.write(b"".join(text + b"\n" for text in lines))
+        assert world.total("claude_code_prompts_total") == lines.count(VALID)
+        refused = world.total("claude_code_exporter_rejected_total")
+        assert refused == len(lines) - lines.count(VALID) - lines.count(b"")
+
+
+@given(st.lists(st.tuples(st.integers(0, len(VALID) - 1), st.integers(0, 255)), min_size=1, max_size=3))
+def test_a_damaged_line_counts_at_most_once_and_only_as_an_event(flips: list[tuple[int, int]]) -> None:
+    damaged = bytearray(VALID)
+    for place, byte in flips:
+        damaged[place] = byte
+    pieces = bytes(damaged).split(b"\n")
+    with fresh_world() as world:
+        world.write(bytes(damaged) + b"\n")
+        counted_events = world.total("claude_code_hook_events_total")
+        refused = world.total("claude_code_exporter_rejected_total")
+        assert counted_events <= 1
+        assert counted_events + refused == len(pieces) - pieces.count(b"")
+        assert world.total("claude_code_prompts_total") <= counted_events
+        assert world.total("claude_code_tool_usage_total") == 0
+
+
+def test_threads_that_read_receive_and_render_at_once_lose_nothing() -> None:
+    with fresh_world() as world:
+
+        def reader(owner: int) -> None:
+            for number in range(50):
+                text = line("UserPromptSubmit", s=f"s{owner}", i=str(number))
+                world.write(text, owner=owner, journal=f"j{owner}")
+
+        def receiver(owner: int) -> None:
+            for number in range(50):
+                body = metrics("claude_code.cost.usage", [point(0.001, session=f"s{owner}", time=number)])
+                world.export(body)
+                world.ledger.exposition(now=NOW)
+
+        threads = [
+            threading.Thread(target=work, args=(owner,)) for owner in range(3) for work in (reader, receiver)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+        assert world.total("claude_code_prompts_total") == 150
+        assert world.total("claude_code_spend_usd_total") == 0.15

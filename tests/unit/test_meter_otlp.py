@@ -167,6 +167,15 @@ def test_an_unknown_metric_a_gauge_and_an_unspecified_temporality_are_refused(wo
     assert world.export(gauge).rejected == {"not_a_sum": 1}
 
 
+@pytest.mark.parametrize(
+    "time", ["99999999999999999999", 1 << 70, -5, "-9223372036854775808", "soon", None, True]
+)
+def test_a_time_beyond_any_clock_is_no_time_and_the_event_counts(world: World, time: Any) -> None:
+    record = {**event("api_request", request_id="r", cost_usd=0.5, model="m"), "timeUnixNano": time}
+    assert world.export(logs([record])).accepted == 1
+    assert world.total("claude_code_request_cost_usd_total") == 0.5
+
+
 def test_enumerations_by_name_count_as_well(world: World) -> None:
     body = metrics(COST, [point(0.5, model="m")])
     body["resourceMetrics"][0]["scopeMetrics"][0]["metrics"][0]["sum"]["aggregationTemporality"] = (

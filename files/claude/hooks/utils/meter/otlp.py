@@ -157,14 +157,12 @@ def _value(value: object) -> Value | None:
 
 def _integer(value: object) -> int | None:
     """Return a 64-bit integer, which JSON carries as text."""
-    if isinstance(value, bool):
-        return None
-    if isinstance(value, int):
-        return value if abs(value) < 1 << 63 else None
     if isinstance(value, str) and len(value) <= 20 and value.isascii():
         digits = value.removeprefix("-")
-        return int(value) if digits.isdigit() else None
-    return None
+        value = int(value) if digits.isdigit() else None
+    if isinstance(value, bool) or not isinstance(value, int):
+        return None
+    return value if abs(value) < 1 << 63 else None
 
 
 def _number(value: object) -> float | None:
