@@ -10,7 +10,7 @@ import pytest
 from claude_code_exporter.reader import user_name
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 
-from tests.support.exporter import UID, Exporter, cost, header, line, request, wait_for
+from tests.support.exporter import UID, Exporter, cost, free_port, header, line, request, wait_for
 
 PROMPTS = "claude_code_prompts_total"
 USER = user_name(UID)
@@ -158,3 +158,27 @@ def test_either_signal_ends_it(tmp_path: Path, number: signal.Signals) -> None:
         assert exporter.process is not None
         exporter.process.send_signal(number)
         assert exporter.process.wait(5) == 0
+
+
+def test_the_selfcheck_sends_an_event_through_and_warns_of_a_gateway_that_is_away(tmp_path: Path) -> None:
+    gateway = f"http://127.0.0.1:{free_port()}"
+    settings = {"url": gateway, "interval": 60}
+    with Exporter(tmp_path, transport="pushgateway", pushgateway=settings) as exporter:
+        done = exporter.run("--selfcheck", "10")
+        assert (done.returncode, done.stderr) == (0, "")
+        assert done.stdout.startswith(f"the Pushgateway {gateway} cannot be reached: ")
+        assert exporter.total("claude_code_canary_events_total") == 1
+
+
+def test_the_selfcheck_says_what_does_not_work(tmp_path: Path) -> None:
+    exporter = Exporter(tmp_path)
+    done = exporter.run("--selfcheck", "0")
+    assert done.returncode == 1
+    assert f"it is not ready: 127.0.0.1:{exporter.port} does not answer" in done.stderr
+    with exporter:
+        done = exporter.run("--selfcheck", "1", "--", "sh", "-c", "echo no disk >&2; exit 1")
+        assert done.returncode == 1
+        assert "the hooks cannot append a synthetic event: no disk" in done.stderr
+        done = exporter.run("--selfcheck", "0.3", "--", "true")
+        assert done.returncode == 1
+        assert f"a synthetic event was written to {exporter.journals} and not counted" in done.stderr

@@ -1,8 +1,6 @@
 """Bringing the totals to a Pushgateway, and what happens while it is away."""
 
 import base64
-import datetime as dt
-import ipaddress
 import ssl
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -12,12 +10,8 @@ from threading import Thread
 import pytest
 from claude_code_exporter.config import Pushgateway
 from claude_code_exporter.push import Pusher, PushError, delay, group_path
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
-from tests.support.exporter import UID, Exporter, free_port, header, line, wait_for
+from tests.support.exporter import UID, Exporter, certificate, free_port, header, line, wait_for
 
 
 class Gateway:
@@ -59,23 +53,6 @@ def gateway() -> Iterator[Gateway]:
     made = Gateway()
     yield made
     made.close()
-
-
-def certificate(directory: Path) -> Path:
-    """Make a certificate of 127.0.0.1 that vouches for itself, with its key in the same file."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test")])
-    now = dt.datetime.now(dt.UTC)
-    names = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
-    builder = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-    builder = builder.not_valid_before(now).not_valid_after(now + dt.timedelta(days=1))
-    made = builder.add_extension(names, critical=False).sign(key, hashes.SHA256())
-    private = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    path = directory / "certificate.pem"
-    path.write_bytes(made.public_bytes(serialization.Encoding.PEM) + private)
-    return path
 
 
 def test_the_whole_group_is_put_under_job_and_instance(gateway: Gateway) -> None:

@@ -38,15 +38,24 @@ class ListenError(Exception):
 
 
 class _Connection(HTTPConnection):
-    """A connection that tells its listener since when it has been at a request."""
+    """A connection that tells its listener since when it has been at a request.
+
+    Older cheroots lose a worker to a client that breaks off at a bad moment; here that costs a connection.
+    """
 
     def communicate(self) -> bool:
         busy: dict[socket.socket, float] = self.server.busy
         busy[self.socket] = time.monotonic()
         try:
             return bool(super().communicate())  # type: ignore[no-untyped-call]
+        except (OSError, ValueError):
+            return False
         finally:
             busy.pop(self.socket, None)
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            super().close()
 
 
 class _Server(Server):
