@@ -76,9 +76,7 @@ def scrape_targets(
         variables = hostvars[host]
         if variables.get("claude_exporter_transport") != "scrape":
             continue
-        _, _, port = str(variables.get("claude_exporter_listen_address") or f":{EXPORTER_PORT}").rpartition(
-            ":"
-        )
+        _, _, port = str(variables.get("claude_exporter_listen") or f":{EXPORTER_PORT}").rpartition(":")
         address = str(variables.get("ansible_host") or host)
         address = f"[{address}]" if ":" in address else address
         targets.append({"targets": [f"{address}:{port}"], "labels": {"instance": host}})

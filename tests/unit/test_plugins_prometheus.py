@@ -119,7 +119,7 @@ def test_only_hosts_with_transport_scrape_are_targets_and_keep_their_inventory_n
     hostvars: dict[str, dict[str, Any]] = {
         "push": {},
         "b": {"claude_exporter_transport": "scrape", "ansible_host": "fd00::2"},
-        "a": {"claude_exporter_transport": "scrape", "claude_exporter_listen_address": "0.0.0.0:9999"},
+        "a": {"claude_exporter_transport": "scrape", "claude_exporter_listen": "0.0.0.0:9999"},
     }
     assert scrape_targets(["push", "b", "a"], hostvars) == [
         {"targets": ["a:9999"], "labels": {"instance": "a"}},
