@@ -20,26 +20,37 @@ def decide(tool: str, tool_input: object, cwd: str, policy: Policy) -> Verdict:
     ``guard_error``.
     """
     from utils.guard.evaluator import Evaluator
-    from utils.guard.tools import SHELL_TOOLS, judge
+    from utils.guard.syntax import TooLargeError
 
     ev = Evaluator(policy, cwd or "/")
     try:
-        if not isinstance(tool_input, dict):
-            raise Refused(GUARD_ERROR, f"the input of {tool[:64]} is not an object")
-        if tool == "PowerShell":
-            from utils.guard.powershell import refuse
+        try:
+            _judge(ev, tool, tool_input)
+        except TooLargeError:
+            from utils.guard.rules import refuse_by_text
 
-            refuse(str(tool_input.get("command", "")), ev)
-        elif tool in SHELL_TOOLS:
-            _shell(ev, tool_input.get("command", ""), policy)
-        else:
-            judge(ev, tool, tool_input)
+            refuse_by_text(ev.command, ev)
     except Refused as refused:
         return Verdict(refused.reason, _line(refused.what), INSTEAD[refused.reason], tuple(ev.trail))
     except Exception as error:
         what = f"the guard failed ({type(error).__name__}: {error})"
         return Verdict(GUARD_ERROR, _line(what), INSTEAD[GUARD_ERROR], tuple(ev.trail))
     return Verdict()
+
+
+def _judge(ev: Evaluator, tool: str, tool_input: object) -> None:
+    from utils.guard.tools import SHELL_TOOLS, judge
+
+    if not isinstance(tool_input, dict):
+        raise Refused(GUARD_ERROR, f"the input of {tool[:64]} is not an object")
+    if tool == "PowerShell":
+        from utils.guard.powershell import refuse
+
+        refuse(str(tool_input.get("command", "")), ev)
+    elif tool in SHELL_TOOLS:
+        _shell(ev, tool_input.get("command", ""), ev.policy)
+    else:
+        judge(ev, tool, tool_input)
 
 
 def _shell(ev: Evaluator, command: object, policy: Policy) -> None:

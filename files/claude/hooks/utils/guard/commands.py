@@ -8,6 +8,7 @@ from utils.guard import deletion
 from utils.guard.builtins import BUILTINS
 from utils.guard.envfiles import mentions_protected, names_protected
 from utils.guard.marks import GLOBS, UNKNOWN, UNKNOWN_ENV, UNKNOWN_RM, is_known, matches, plain
+from utils.guard.syntax import TooLargeError
 from utils.guard.tables import (
     COMMAND_OPTIONS,
     GIT_ONLY_NAMES,
@@ -165,7 +166,7 @@ def run_words(ev: Evaluator, argv: list[str], stdin: str, what: str, *, function
     ev.depth += 1
     try:
         if ev.depth > 200:
-            raise Refused(RM_RF, "commands nested too deep to be followed")
+            raise TooLargeError
         return dispatch(ev, argv, stdin, functions=functions)
     finally:
         ev.depth -= 1

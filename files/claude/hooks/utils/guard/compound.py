@@ -99,15 +99,18 @@ def _for(ev: Evaluator, node: Node, stdin: str) -> str:
     outputs = []
     before = ev.state.copy()
     rounds = [[item] for item in items]
-    if len(items) > LONGEST_LOOP:
+    most = LONGEST_LOOP >> (2 * ev.loops)  # loops within loops multiply
+    if len(items) > most:
         distinct = list(dict.fromkeys(items))
-        rounds = [[item] for item in distinct[:LONGEST_LOOP]] + [[UNKNOWN]]
-        smelly = [item for item in distinct[LONGEST_LOOP:] if ev.unknown(item) != UNKNOWN]
-        rounds += [[item] for item in smelly[:LONGEST_LOOP]]
+        rounds = [[item] for item in distinct[:most]] + [[UNKNOWN]]
+        smelly = [item for item in distinct[most:] if ev.unknown(item) != UNKNOWN]
+        rounds += [[item] for item in smelly[: most or 1]]
+    ev.loops += 1
     for values in rounds:
         ev.assign(name, values)
         outputs.append(ev.run(node.get("Do"), stdin))
         ev.state.ended = False
+    ev.loops -= 1
     if not items:
         ev.state = joined([before, ev.state])
     return "".join(outputs)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from utils.guard.envfiles import names_protected
 from utils.guard.marks import DEEP, STAR, UNKNOWN, UNKNOWN_ENV, activate, is_known, plain
-from utils.guard.paths import is_deep, normal, objection
+from utils.guard.paths import is_deep, normal
 from utils.guard.tables import SHELLS
 from utils.guard.verdict import ENV_FILE, RM_RF, Refused
 
@@ -45,12 +45,13 @@ def refuse_targets(ev: Evaluator, targets: list[str], act: str, *, any_depth: bo
     """Refuse the deletion `act` unless the policy lets every one of its `targets` go."""
     if ev.policy.mode == "strict" and targets:
         raise Refused(RM_RF, f"{act}: this host's policy refuses every recursive forced deletion")
-    for target in targets:
+    ground = ev.ground()
+    for target in dict.fromkeys(targets):
         for cwd in ev.state.cwd:
             if ev.remote:
                 problem = _remote_objection(target)
             else:
-                problem = objection(target, cwd, ev.policy, ev.links, any_depth=any_depth)
+                problem = ground.objection(target, cwd, any_depth=any_depth)
             if problem:
                 raise Refused(RM_RF, f"{act}: {problem}")
 
@@ -90,7 +91,7 @@ def _may_be_options(argument: str) -> bool:
 def _is_catastrophe(ev: Evaluator, target: str, cwd: str) -> bool:
     if ev.remote or not is_known(target) or not is_known(cwd):
         return False
-    problem = objection(target, cwd, ev.policy, ev.links)
+    problem = ev.ground().objection(target, cwd)
     return any(word in problem for word in ("itself", "root", "home", "git history", "whole project"))
 
 

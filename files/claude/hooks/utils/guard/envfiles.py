@@ -17,6 +17,13 @@ def names_protected(path: str, policy: Policy, *, dot_ok: bool = False) -> bool:
 
     dot_ok: a leading wildcard matches a leading dot too, as in find, ripgrep and the Glob tool.
     """
+    if path.isascii():
+        low = path.lower()
+        for core in policy.cores():
+            if core in low:
+                break
+        else:
+            return False
     base = _base(path)
     if not base:
         return False

@@ -12,7 +12,7 @@ import os
 from utils.guard import smell
 from utils.guard.envfiles import mentions_protected, names_protected
 from utils.guard.marks import UNKNOWN, UNKNOWN_ENV, UNKNOWN_RM, is_known, is_literal, plain
-from utils.guard.paths import normal
+from utils.guard.paths import Ground, normal
 from utils.guard.state import MOST, State, joined
 from utils.guard.syntax import TooLargeError, Unparsable, parse
 from utils.guard.verdict import ENV_FILE, RM_RF, Refused
@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
     Node = dict[str, Any]
 
-MOST_STEPS = 60_000  # commands evaluated, loops and calls unrolled
+MOST_STEPS = 25_000  # commands evaluated, loops and calls unrolled
+MOST_PARSED = 250_000  # characters parsed, scripts within scripts counted anew
 MOST_OUTPUT = 1 << 17  # characters of output that are followed
 DEEPEST = 60  # scripts within scripts, functions within functions
 LONGEST_LOOP = 48  # items of a for loop that are followed one by one
@@ -61,6 +62,16 @@ class Evaluator:
         self.remote = False  # evaluating what another machine or a container will run
         self.depth = 0
         self.steps = 0
+        self.parsed = 0
+        self.loops = 0
+        self.command = ""
+        self._ground: Ground | None = None
+
+    def ground(self) -> Ground:
+        """Return where deletion is free and where not."""
+        if self._ground is None:
+            self._ground = Ground(self.policy, self.links)
+        return self._ground
 
     # Scripts and statements
 
@@ -69,8 +80,11 @@ class Evaluator:
         if not is_known(command):
             self.refuse_smelling(command)
         self.depth += 1
-        if self.depth > DEEPEST:
-            raise Refused(RM_RF if "rm" in command else ENV_FILE, "scripts nested too deep to be followed")
+        self.parsed += len(command)
+        if self.depth == 1:
+            self.command = command
+        elif self.depth > DEEPEST or self.parsed > MOST_PARSED + len(self.command):
+            raise TooLargeError
         if what:
             self.trail.append(f"{what}: {plain(command.strip())[:160]}")
         outer = self.source
@@ -395,7 +409,7 @@ class Evaluator:
     def _call(self, node: Node, stdin: str) -> str:
         self.steps += 1
         if self.steps > MOST_STEPS:
-            raise Refused(RM_RF, "the command has too many steps to be followed")
+            raise TooLargeError
         assigns = node.get("Assigns") or ()
         arguments = node.get("Args") or ()
         alternatives: list[list[str]] = [[]]
@@ -487,6 +501,10 @@ class Evaluator:
         name = self.references.get(name, name)
         if name in self.constants:
             return
+        if any(len(value) > MOST_OUTPUT for value in values):
+            values = [
+                value if len(value) <= MOST_OUTPUT else self.unknown(value[:MOST_OUTPUT]) for value in values
+            ]
         self.state.variables[name] = [*unique(values)]
         if name in _RUN_BY_OTHERS:
             for value in values:

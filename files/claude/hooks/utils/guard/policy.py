@@ -47,6 +47,7 @@ class Policy:
     """
 
     __slots__ = (
+        "_cores",
         "_samples",
         "git_clean",
         "home",
@@ -72,6 +73,18 @@ class Policy:
         self.project = ""
         self.tmpdir = ""
         self._samples: list[str] | None = None
+        self._cores: tuple[str, ...] = ()
+
+    def cores(self) -> tuple[str, ...]:
+        """Return the longest literal part of each pattern: a name without any of them is not protected."""
+        if not self._cores:
+            found = []
+            for pattern in self.patterns:
+                base = pattern.lower().rpartition("/")[2] or pattern.lower().strip("/")
+                parts = base.replace("?", "*").replace("[", "*").replace(".", "*").split("*")
+                found.append(max(parts, key=len))
+            self._cores = tuple(dict.fromkeys(found))
+        return self._cores
 
     def samples(self) -> list[str]:
         """Return names of files that the patterns protect, to try a glob against."""

@@ -44,8 +44,6 @@ def refuse(text: str, ev: Evaluator) -> None:
 
 def _is_inside(text: str, ev: Evaluator) -> bool:
     """Say whether the one thing removed is a plain relative name below the project."""
-    from utils.guard.paths import objection
-
     if _METHODS.search(text) or any(c in text for c in "$|;&*()%"):
         return False
     words = [word.strip("\"'") for word in text.replace(",", " ").split()]
@@ -55,4 +53,4 @@ def _is_inside(text: str, ev: Evaluator) -> bool:
     ]
     if not operands or any(":" in w for w in operands):
         return False
-    return all(not objection(w.replace("\\", "/"), ev.state.cwd[0], ev.policy, {}) for w in operands)
+    return all(not ev.ground().objection(w.replace("\\", "/"), ev.state.cwd[0]) for w in operands)

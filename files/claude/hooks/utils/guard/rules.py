@@ -10,8 +10,8 @@ import re
 
 from utils.guard import smell
 from utils.guard.envfiles import names_protected
-from utils.guard.marks import activate
-from utils.guard.tables import ONLY_NAMES
+from utils.guard.marks import activate, matches
+from utils.guard.tables import ONLY_NAMES, SHELLS
 from utils.guard.verdict import ENV_FILE, RM_RF, Refused
 from utils.guard.words import braces, unescape
 
@@ -25,18 +25,11 @@ _ASSIGNED = re.compile(r"(?:^|[\s;&|(])([A-Za-z_]\w*)=(\"[^\"]*\"|'[^']*'|[^\s;&
 _USED = re.compile(r"\$(?:\{([A-Za-z_]\w*)[^}]*\}|([A-Za-z_]\w*))")
 _DEFAULT = re.compile(r"\$\{[A-Za-z_]\w*:?[-=+?]([^}]*)\}")
 _SEGMENT = re.compile(r"[;|&\n(){}`]+")
-_FIND = re.compile(
-    r"\bfind\b[^;|&\n]*?\s-delete\b|\bfind\b[^;|&\n]*-exec(?:dir)?\s+(?:\S+\s+)*?(?:\S*/)?(?:rm|unlink)\b"
-)
-_XARGS = re.compile(r"\b(?:xargs|parallel)\b[^;|&\n]*?\brm\b[^;|&\n]*-\w*r")
-_PIPED = re.compile(
-    r"(?:base64\s+(?:-d|--decode|-D)|xxd\s+-r|rev|tr\s|openssl\s+\w+\s+-d|printf\s|echo\s+-e)[^\n]*\|\s*(?:\S*/)?(?:ba|da|z|k|a)?sh\b"
-)
 _PROGRAM = re.compile(r"\b(?:rmtree|rimraf|rm_rf|remove_tree|rmSync|removeSync|removedirs)\b")
-_VARIABLE_PROGRAM = re.compile(
-    r"(?:^|[;|&(\n]\s*)\"?\$\{?\w+\}?\"?\s+[^;|&\n]*-(?:\w*r\w*f|\w*f\w*r|-recursive)"
+_STATEMENT = re.compile(r"[;&\n(){}`]+")
+_DECODERS = frozenset(
+    ("base64", "gbase64", "base32", "xxd", "rev", "tr", "openssl", "printf", "uudecode", "gunzip", "zcat")
 )
-_GLOBBED_PROGRAM = re.compile(r"(?:^|[;|&(\n]\s*)\S*(?:r\[m\]|\[r\]m|r\?|\?m|r\*)\s+-")
 _LONGEST = 1 << 18
 
 
@@ -74,16 +67,42 @@ def _readings(command: str) -> list[str]:
 
 
 def _deletes(text: str) -> bool:
-    if "rm" in text or "remove" in text:
-        if smell.deletes(text.lower()):
-            return True
-        if _XARGS.search(text) or _PROGRAM.search(text):
-            return True
-    if "find" in text and _FIND.search(text):
+    if ("rm" in text or "remove" in text) and (smell.deletes(text.lower()) or _PROGRAM.search(text)):
         return True
-    if "-" in text and (_VARIABLE_PROGRAM.search(text) or _GLOBBED_PROGRAM.search(text)):
-        return True
-    return "sh" in text and "|" in text and len(text) < 20_000 and _PIPED.search(text) is not None
+    return any(_stages_delete(statement.split("|")) for statement in _STATEMENT.split(text))
+
+
+def _stages_delete(stages: list[str]) -> bool:
+    """Say whether the stages of one pipe look like a deletion, or hide one in an encoding."""
+    decodes = False
+    for stage in stages:
+        words = stage.split()
+        if not words:
+            continue
+        program = words[0].rpartition("/")[2].strip("\"'")
+        options = [word for word in words[1:] if word[:1] == "-"]
+        recursive = any((o[1:2] != "-" and "r" in o.lower()) or o.startswith("--r") for o in options)
+        forced = any((o[1:2] != "-" and "f" in o) or o.startswith("--f") for o in options)
+        if decodes and program in SHELLS:
+            return True
+        decodes = decodes or (program in _DECODERS) or (program == "echo" and "-e" in options)
+        if program == "find" and ("-delete" in words or _hands_to_rm(words)):
+            return True
+        if program in ("xargs", "parallel") and recursive and "rm" in words:
+            return True
+        if recursive and forced and (program[:1] == "$" or _may_be_rm(program)):
+            return True
+    return False
+
+
+def _hands_to_rm(words: list[str]) -> bool:
+    return any(w.startswith(("-exec", "-ok")) for w in words) and any(
+        w.rpartition("/")[2] in ("rm", "unlink") for w in words
+    )
+
+
+def _may_be_rm(program: str) -> bool:
+    return any(c in program for c in "*?[") and len(program) < 64 and matches(activate(program), "rm")
 
 
 def _opens(text: str, policy: Policy) -> bool:

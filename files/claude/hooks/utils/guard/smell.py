@@ -31,6 +31,8 @@ def of(text: str, policy: Policy) -> str:
             return RM_RF
         if deletes(low.replace("\\", "").replace("'", "").replace('"', "").replace(",", " ")):
             return RM_RF
+    if text.isascii() and not any(core in low for core in policy.cores()):
+        return ""
     for word in text.translate(_BREAKS).split():
         if names_protected(word, policy):
             return ENV_FILE

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     Node = dict[str, Any]
 
 MOST_WORDS = 1_500  # shfmt prints some 700 bytes for each; above that the text rule decides
+MOST_STATEMENTS = 5_000
 MOST_DEPTH = 48  # shfmt indents, so its output grows with the square of the depth
 _RESERVED = frozenset(
     [
@@ -58,7 +59,7 @@ _NAME = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ012345678
 
 
 class TooLargeError(Exception):
-    """The command is too long or too deep to be parsed in time."""
+    """The command is too long, too deep or has too many steps to be followed in time."""
 
 
 class Unparsable(Exception):  # noqa: N818 - a fact about the command, not a failure of ours
@@ -70,6 +71,8 @@ def parse(command: str, shfmt: str) -> tuple[list[Node], bytes]:
 
     shfmt: the program's path, or empty when the host has none. Raises `TooLargeError`, `Unparsable`.
     """
+    if "<<" not in command and sum(map(command.count, ";\n|&")) > MOST_STATEMENTS:
+        raise TooLargeError
     statements = lex(command)
     if statements is not None:
         return statements, b""

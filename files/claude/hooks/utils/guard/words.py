@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 
 from utils.guard.marks import PLACE, STAR, UNKNOWN, activate, matches
+from utils.guard.syntax import TooLargeError
 
 TYPE_CHECKING = False  # typing itself costs a third of a hook
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 MOST = 12  # alternatives of a word that are followed; more become unknown
 MOST_BRACES = 200
+LONGEST = 1 << 19  # characters of one word
 _SPECIAL = frozenset("\\{~*?[")
 _TILDE_ENDS = ("", "/", ":")
 
@@ -97,8 +99,10 @@ def _template(parts: list[Node]) -> tuple[str, list[Node | str]]:
 
 def braces(template: str) -> list[str]:
     """Return what brace expansion makes of `template`."""
-    if "{" not in template or ("," not in template and ".." not in template):
+    if "{" not in template or "}" not in template or ("," not in template and ".." not in template):
         return [template]
+    if template.count("{") > 64:
+        raise TooLargeError
     results = [""]
     at = 0
     while at < len(template):
@@ -170,6 +174,8 @@ class _Partial:
         self.solid = solid  # the open field exists even when it is empty
 
     def add(self, value: str) -> _Partial:
+        if len(self.open) > LONGEST:
+            raise TooLargeError
         return _Partial(self.done, self.open + value, solid=True)
 
     def split(self, value: str, separators: str) -> _Partial:
