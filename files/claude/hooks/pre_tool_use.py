@@ -49,7 +49,7 @@ def guard(argv: list[str], environ: dict[str, str]) -> int:
     policy = None
     if not refusal:
         try:
-            policy = _policy(settings.policy, environ, hook_input)
+            policy = _policy(settings.policy, environ, hook_input, shfmt=settings.shfmt)
         except (OSError, ValueError) as error:
             refusal = str(error)
     tool, cwd = str(hook_input.get("tool_name") or ""), str(hook_input.get("cwd") or "")
@@ -120,22 +120,27 @@ def _read_input() -> bytes:
     return b"".join(chunks)
 
 
-def _policy(path: str, environ: Mapping[str, str], hook_input: Mapping[str, object]) -> Policy:
-    """Return the policy for this call: the file's, at this place."""
+def _policy(
+    path: str, environ: Mapping[str, str], hook_input: Mapping[str, object], *, shfmt: str = ""
+) -> Policy:
+    """Return the policy for this call: the file's, at this place.
+
+    shfmt: the parser that the configuration names, or empty.
+    """
     from utils.guard.policy import Policy, load
 
     policy = load(path) if path else Policy()
     policy.home = environ.get("HOME", "")
     policy.tmpdir = environ.get("TMPDIR", "")
     policy.project = environ.get("CLAUDE_PROJECT_DIR") or str(hook_input.get("cwd") or "")
-    policy.shfmt = _shfmt()
+    policy.shfmt = _shfmt(shfmt)
     return policy
 
 
-def _shfmt() -> str:
-    """Return the path of shfmt; never one that PATH, which a project may set, leads to."""
-    for path in ("/usr/bin/shfmt", "/usr/local/bin/shfmt", "/opt/homebrew/bin/shfmt"):
-        if os.access(path, os.X_OK):
+def _shfmt(configured: str) -> str:
+    """Return the path of shfmt, or nothing; never one that PATH, which a project may set, leads to."""
+    for path in (configured, "/usr/bin/shfmt", "/usr/local/bin/shfmt", "/opt/homebrew/bin/shfmt"):
+        if path and os.access(path, os.X_OK):
             return path
     return ""
 

@@ -23,6 +23,7 @@ MANAGED = (
 KEYS: dict[str, tuple[type, str]] = {
     "journal_dir": (str, "CLAUDE_OBSERVABILITY_JOURNAL_DIR"),
     "policy": (str, "CLAUDE_OBSERVABILITY_POLICY"),
+    "shfmt": (str, "CLAUDE_OBSERVABILITY_SHFMT"),
     "exporter": (bool, ""),
     "instance": (str, "CLAUDE_OBSERVABILITY_INSTANCE"),
     "labels": (dict, ""),
@@ -44,6 +45,7 @@ class Settings:
         defaults; the guard must block.
     journal_dir, state_dir: absolute directories; without an exporter they are the same.
     policy: the guard's policy file, or empty for its built-in policy.
+    shfmt: path of the guard's parser, or empty to look where packages put it.
     exporter: a daemon reads the journal; without one the sender brings it to the Pushgateway.
     instance, labels, pushgateway: for the sender without an exporter; pushgateway has ``url``, ``username``,
         ``password_file``, ``ca_file``.
@@ -66,6 +68,7 @@ class Settings:
         "policy",
         "prometheus_url",
         "pushgateway",
+        "shfmt",
         "state_dir",
     )
 
@@ -80,6 +83,7 @@ class Settings:
         self.state_dir = f"{state}/{NAME}"
         self.journal_dir = INSTALLED_JOURNAL if installed else self.state_dir
         self.policy = INSTALLED_POLICY if installed else ""
+        self.shfmt = ""
         self.exporter = installed
         self.instance = ""
         self.labels: dict[str, str] = {}

@@ -17,7 +17,7 @@ def run(
     argv: Sequence[str],
     environ: Mapping[str, str],
     *,
-    make_policy: Callable[[str, Mapping[str, str], Mapping[str, object]], Policy],
+    make_policy: Callable[..., Policy],
 ) -> int:
     """Run the tool that `argv` names; return the exit code.
 
@@ -54,7 +54,7 @@ def _deny_rules(argv: Sequence[str]) -> int:
 def _explain(
     argv: Sequence[str],
     environ: Mapping[str, str],
-    make_policy: Callable[[str, Mapping[str, str], Mapping[str, object]], Policy],
+    make_policy: Callable[..., Policy],
 ) -> int:
     """Print the verdict on a command and the way to it; exit code 0 when it may run, 2 when not."""
     from utils.settings import load as settings_of
@@ -64,7 +64,7 @@ def _explain(
     if settings.error:
         raise ValueError(settings.error)
     path = _value(argv, "--policy") if "--policy" in argv else settings.policy
-    policy = make_policy(path, environ, {"cwd": os.getcwd()})
+    policy = make_policy(path, environ, {"cwd": os.getcwd()}, shfmt=settings.shfmt)
     verdict = decide("Bash", {"command": command}, os.getcwd(), policy)
     lines = [f"command: {command}"]
     lines += [f"{'  ' * depth}in {step}" for depth, step in enumerate(verdict.trail, 1)]
