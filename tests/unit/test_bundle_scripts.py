@@ -2,6 +2,7 @@
 
 import json
 import os
+import pwd
 import queue
 import shutil
 import subprocess
@@ -255,7 +256,8 @@ def test_a_copied_bundle_brings_its_count_to_the_pushgateway_and_waits_for_nobod
             result = run(project, command_of("prometheus_sender.py"), data)
             assert (result.returncode, result.stdout, result.stderr) == (0, b"", b"")
         path, body = Gateway.bodies.get(timeout=30)  # the hook is back, and the gateway has not answered yet
-        assert path == "/metrics/job/claude_code/instance/laptop"
+        me = pwd.getpwuid(os.geteuid()).pw_name
+        assert path == f"/metrics/job/claude_code/instance/laptop/user/{me}"
         counted = [
             line for line in body.decode().splitlines() if line.startswith("claude_code_hook_events_total{")
         ]

@@ -86,7 +86,7 @@ def test_totals_are_put_to_the_group_of_the_host(settings: Settings, gateway: Ga
     work(settings, "SessionStart", "UserPromptSubmit", "UserPromptSubmit")
     assert oneshot.run(settings)
     path, headers, _ = gateway.puts[0]
-    assert path == "/metrics/job/claude_code/instance/laptop"
+    assert path == f"/metrics/job/claude_code/instance/laptop/user/{ME}"
     assert headers["Content-Type"].startswith("text/plain; version=0.0.4")
     assert gateway.value(PROMPTS) == 2
     assert gateway.value(f'claude_code_active_sessions{{team="platform",user="{ME}",project="proj"}}') == 1
@@ -154,6 +154,29 @@ def test_another_sender_at_work_is_waited_for_and_then_left_to_it(
     assert gateway.value(PROMPTS) == 1
 
 
+def test_no_sender_puts_older_totals_after_newer_ones(
+    settings: Settings, gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work(settings, "UserPromptSubmit")
+    put = oneshot._put
+    second: list[bool] = []
+
+    def slow_put(*arguments: Any) -> bool:
+        monkeypatch.setattr(oneshot, "_put", put)
+        work(settings, "UserPromptSubmit")
+        second.append(oneshot.run(settings, patience=0))
+        return put(*arguments)
+
+    monkeypatch.setattr(oneshot, "_put", slow_put)
+    assert oneshot.run(settings)
+    assert second == [False]
+    assert oneshot.run(settings)
+    assert [body.count(f"{PROMPTS} {number}\n") for number, (_, _, body) in enumerate(gateway.puts, 1)] == [
+        1,
+        1,
+    ]
+
+
 def test_name_and_password_go_with_the_put(settings: Settings, gateway: Gateway, tmp_path: Path) -> None:
     secret = tmp_path / "password"
     secret.write_text("p4ss\n")
@@ -163,7 +186,7 @@ def test_name_and_password_go_with_the_put(settings: Settings, gateway: Gateway,
     path, headers, _ = gateway.puts[0]
     assert base64.b64decode(headers["Authorization"].split()[1]) == b"dev:p4ss"
     encoded = base64.urlsafe_b64encode(b"a/b").decode()
-    assert path == f"/prefix/metrics/job/claude_code/instance@base64/{encoded}"
+    assert path == f"/prefix/metrics/job/claude_code/instance@base64/{encoded}/user/{ME}"
 
 
 def test_a_large_journal_that_is_wholly_counted_is_removed_and_goes_on(

@@ -1,5 +1,7 @@
 """The sender without an exporter: from the user's own journal through the ledger to a Pushgateway, once.
 
+A put replaces its whole group, so each user of a host has a group of their own.
+
 Whatever fails, fails silently and is made up for by the next run: the counters stay in the ledger, the lines
 in the journal. Claude Code's own telemetry (cost, tokens, response times) does not come this way, only hooks.
 """
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 ROTATE_ABOVE = 4 * 1024 * 1024
-PATIENCE = 10.0  # seconds for another sender to finish: its last look may have been before our line
+PATIENCE = 20.0  # seconds for another sender to finish: its last look may have been before our line
 TIMEOUT = 5.0  # seconds for each step of the connection
 _CHUNK = 1 << 20
 _HEADER = 128
@@ -53,8 +55,8 @@ def run(settings: Settings, *, patience: float = PATIENCE) -> bool:
     if not settings.pushgateway.get("url"):
         return False
     try:
-        body = account(settings, patience=patience)
-        return _put(settings.pushgateway, settings.instance or socket.gethostname(), body)
+        with _accounted(settings, patience=patience) as body:
+            return _put(settings.pushgateway, settings.instance or socket.gethostname(), body)
     except (LedgerError, OSError, ValueError, http.client.HTTPException):
         return False
 
@@ -64,6 +66,13 @@ def account(settings: Settings, *, patience: float) -> bytes:
 
     patience: seconds to wait for another sender. Raises `LedgerError` and `OSError`.
     """
+    with _accounted(settings, patience=patience) as body:
+        return body
+
+
+@contextlib.contextmanager
+def _accounted(settings: Settings, *, patience: float) -> Iterator[bytes]:
+    """Hold the ledger while its exposition is in use, or an older one could be put after a newer."""
     now = time.time()
     state = Path(settings.state_dir)
     state.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -75,7 +84,7 @@ def account(settings: Settings, *, patience: float) -> bytes:
                 _consume(ledger, path, now=now)
         boot = _BOOT.read_text().strip() if _BOOT.exists() else ""
         ledger.tick(now=now, boot_id=boot)
-        return ledger.exposition(now=now)
+        yield ledger.exposition(now=now)
     finally:
         ledger.close()
 
@@ -160,7 +169,8 @@ def _put(gateway: Mapping[str, str], instance: str, body: bytes) -> bool:
         password = Path(gateway["password_file"]).read_text(encoding="utf-8").strip()
         pair = base64.b64encode(f"{username}:{password}".encode()).decode()
         headers["Authorization"] = f"Basic {pair}"
-    path = f"{url.path.rstrip('/')}/metrics/job/claude_code/{_group(instance)}"
+    group = f"{_group('instance', instance)}/{_group('user', _user(os.geteuid()))}"
+    path = f"{url.path.rstrip('/')}/metrics/job/claude_code/{group}"
     try:
         connection.request("PUT", path, body, headers)
         return 200 <= connection.getresponse().status < 300
@@ -168,8 +178,8 @@ def _put(gateway: Mapping[str, str], instance: str, body: bytes) -> bool:
         connection.close()
 
 
-def _group(instance: str) -> str:
-    """Return the grouping key; the Pushgateway takes what a path cannot hold in base64."""
-    if "/" in instance:
-        return f"instance@base64/{base64.urlsafe_b64encode(instance.encode()).decode()}"
-    return f"instance/{quote(instance, safe='')}"
+def _group(label: str, value: str) -> str:
+    """Return a part of the grouping key; the Pushgateway takes in base64 what a path cannot hold."""
+    if "/" in value:
+        return f"{label}@base64/{base64.urlsafe_b64encode(value.encode()).decode()}"
+    return f"{label}/{quote(value, safe='')}"
