@@ -60,6 +60,13 @@ def local_url(address: str, *, tls: bool) -> str:
     return f"{'https' if tls else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"
 
 
+def url_from_elsewhere(address: str, name: str, *, tls: bool) -> str:
+    """Return the URL of a listener for others: by the host's name, unless it listens on loopback alone."""
+    if is_loopback(address):
+        return local_url(address, tls=tls)
+    return f"{'https' if tls else 'http'}://{name}:{listen_port(address)}"
+
+
 def spans_hosts(groups: Mapping[str, Sequence[str]]) -> bool:
     """Say whether the inventory's groups of ours hold more than one host, so that numbers travel."""
     return len({host for group in OURS for host in groups.get(group, ())}) > 1
@@ -88,4 +95,5 @@ class FilterModule:
             "listen_port": listen_port,
             "local_url": local_url,
             "spans_hosts": spans_hosts,
+            "url_from_elsewhere": url_from_elsewhere,
         }

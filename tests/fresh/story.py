@@ -34,6 +34,17 @@ SCRIPT = (
 )
 
 
+# The clone, the client and its users' own folders are not ours to remove.
+LEFT = """
+cd / && find bin boot etc lib opt run sbin usr var -xdev \\
+    ! -path 'usr/local/share/ccpo-tests*' ! -path usr/local/bin/claude \\
+    ! -path 'var/log/*' ! -path 'var/cache/*' \\
+    ! -path 'etc/*passwd*' ! -path 'etc/*shadow*' ! -path 'etc/*group*' \\
+    \\( -name '*claude*' -o -type f -path 'etc/*' -exec grep -qi claude {} \\; \\) -print -prune
+getent passwd claude-exporter || true
+"""
+
+
 @dataclass
 class Story:
     """What happened on one machine, in this order."""
@@ -44,10 +55,16 @@ class Story:
     first: Run
     account: Account
     served: int
+    users: set[tuple[str, ...]]
     numbers: dict[str, Vector]
     second: Run
     numbers_after: dict[str, Vector]
     checked: Run
+    uninstalled: Run
+    left: set[str]
+    uninstalled_again: Run
+    purged: Run
+    left_after_purge: set[str]
 
 
 def ask(machine: Bare) -> dict[str, Vector]:
@@ -96,6 +113,18 @@ def work(machine: Bare) -> Account:
     return Developer(machine, "dev").start("fresh", project="shop").account()
 
 
+def uninstall(machine: Bare, *arguments: str) -> Run:
+    """Run the uninstalling playbook as its reader would."""
+    ansible = (".cache/controller/bin/ansible-playbook", "-i", "inventories/local")
+    return machine.watch(*ansible, "playbooks/uninstall.yml", *arguments, user=machine.operator)
+
+
+def left(machine: Bare) -> set[str]:
+    """Return every file of the system whose path or content still speaks of us, and our account."""
+    found = machine.run("sh", "-c", LEFT)
+    return set(found.splitlines())
+
+
 def tell(name: str, *, image: str, operator: str) -> Story:
     """Take one bare machine through everything."""
     machine = Bare.start_from(image, name=name, operator=operator)
@@ -109,15 +138,25 @@ def tell(name: str, *, image: str, operator: str) -> Story:
     wanted = expected(account)
     numbers = eventually(lambda: ask(machine), accept=lambda seen: seen == wanted, seconds=60)
     second = machine.deploy()
+    numbers_after = ask(machine)
+    users = set(machine.prometheus().vector("sum by (user) (claude_code_hook_events_total)", "user"))
+    served = len(StandIn(machine).served("fresh"))
+    checked = machine.deploy("--check")
     return Story(
         machine=machine,
         refused=refused,
         changed_by_refusal=changed_by_refusal,
         first=first,
         account=account,
-        served=len(StandIn(machine).served("fresh")),
+        served=served,
+        users=users,
         numbers=numbers,
         second=second,
-        numbers_after=ask(machine),
-        checked=machine.deploy("--check"),
+        numbers_after=numbers_after,
+        checked=checked,
+        uninstalled=uninstall(machine),
+        left=left(machine),
+        uninstalled_again=uninstall(machine),
+        purged=uninstall(machine, "-e", "uninstall_purge=true"),
+        left_after_purge=left(machine),
     )

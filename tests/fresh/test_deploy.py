@@ -53,8 +53,7 @@ def test_what_the_guard_blocked_did_not_happen(story: Story) -> None:
 
 
 def test_the_canary_is_in_no_real_number(story: Story) -> None:
-    users = story.machine.prometheus().vector("sum by (user) (claude_code_hook_events_total)", "user")
-    assert set(users) == {("dev",)}
+    assert story.users == {("dev",)}
 
 
 def test_a_second_deploy_changes_nothing_and_loses_no_number(story: Story) -> None:
@@ -76,3 +75,20 @@ def test_deploy_is_quick(
     record_property(f"./deploy on a bare {name}, second run", f"{story.second.seconds:.0f} s")
     assert story.first.seconds < 240
     assert story.second.seconds < 45
+
+
+def test_uninstalling_leaves_the_data_and_nothing_else(story: Story) -> None:
+    assert story.uninstalled.status == 0, story.uninstalled.output
+    account = {entry for entry in story.left if entry.startswith("claude-exporter:")}
+    assert len(account) == 1
+    assert story.left - account == {"var/lib/claude-code-observability"}
+
+
+def test_uninstalling_twice_changes_nothing(story: Story) -> None:
+    assert story.uninstalled_again.status == 0, story.uninstalled_again.output
+    assert recap(story.uninstalled_again.output)["changed"] == 0
+
+
+def test_purging_leaves_nothing(story: Story) -> None:
+    assert story.purged.status == 0, story.purged.output
+    assert story.left_after_purge == set()
