@@ -68,18 +68,22 @@ def service_security(service: str, enabled: bool, *, directory: str) -> dict[str
 
 
 def scrape_targets(
-    hosts: Sequence[str], hostvars: Mapping[str, Mapping[str, Any]]
+    hosts: Sequence[str], hostvars: Mapping[str, Mapping[str, Any]], *, here: str
 ) -> list[dict[str, list[str] | dict[str, str]]]:
-    """Return file_sd entries for the hosts whose exporter is scraped, reachable now or not."""
+    """Return file_sd entries for the hosts whose exporter is scraped, reachable now or not.
+
+    ``here`` is Prometheus' own host, whose exporter it finds on loopback.
+    """
     targets: list[dict[str, list[str] | dict[str, str]]] = []
     for host in sorted(hosts):
         variables = hostvars[host]
         if variables.get("claude_exporter_transport") != "scrape":
             continue
         _, _, port = str(variables.get("claude_exporter_listen") or f":{EXPORTER_PORT}").rpartition(":")
-        address = str(variables.get("ansible_host") or host)
+        address = "localhost" if host == here else str(variables.get("ansible_host") or host)
         address = f"[{address}]" if ":" in address else address
-        targets.append({"targets": [f"{address}:{port}"], "labels": {"instance": host}})
+        labels = {"instance": str(variables.get("claude_exporter_instance") or host)}
+        targets.append({"targets": [f"{address}:{port}"], "labels": labels})
     return targets
 
 

@@ -115,16 +115,26 @@ def test_a_service_is_shown_its_own_user() -> None:
     }
 
 
-def test_only_hosts_with_transport_scrape_are_targets_and_keep_their_inventory_name() -> None:
+def test_only_hosts_with_transport_scrape_are_targets_and_keep_their_instance() -> None:
+    scraped = {"claude_exporter_transport": "scrape"}
     hostvars: dict[str, dict[str, Any]] = {
         "push": {},
-        "b": {"claude_exporter_transport": "scrape", "ansible_host": "fd00::2"},
-        "a": {"claude_exporter_transport": "scrape", "claude_exporter_listen": "0.0.0.0:9999"},
+        "c": {**scraped, "ansible_host": "fd00::2"},
+        "b": {**scraped, "claude_exporter_listen": "0.0.0.0:9999", "claude_exporter_instance": "bee"},
+        "a": {**scraped, "ansible_host": "10.0.0.1"},
     }
-    assert scrape_targets(["push", "b", "a"], hostvars) == [
-        {"targets": ["a:9999"], "labels": {"instance": "a"}},
-        {"targets": ["[fd00::2]:9468"], "labels": {"instance": "b"}},
+    assert scrape_targets(["push", "c", "b", "a"], hostvars, here="a") == [
+        {"targets": ["localhost:9468"], "labels": {"instance": "a"}},
+        {"targets": ["b:9999"], "labels": {"instance": "bee"}},
+        {"targets": ["[fd00::2]:9468"], "labels": {"instance": "c"}},
     ]
+
+
+def test_five_hundred_hosts_are_listed() -> None:
+    hostvars = {f"dev-{number:03}": {"claude_exporter_transport": "scrape"} for number in range(500)}
+    targets = scrape_targets(list(hostvars), hostvars, here="monitor")
+    assert len(targets) == 500
+    assert targets[499] == {"targets": ["dev-499:9468"], "labels": {"instance": "dev-499"}}
 
 
 RECEIVERS: list[dict[str, Any]] = [
