@@ -87,11 +87,15 @@ def key_of(messages: list[dict[str, Any]]) -> str:
 
 
 def results_of(messages: list[dict[str, Any]]) -> list[list[Any]]:
-    """Return what the newest message brings from tools."""
-    content = messages[-1]["content"]
+    """Return what tools brought since the model spoke last; the client may add messages of its own."""
+    newest: list[dict[str, Any]] = []
+    for message in messages:
+        newest = [] if message["role"] == "assistant" else [*newest, message]
+    contents = [message["content"] for message in newest if isinstance(message["content"], list)]
     return [
         [bool(block.get("is_error")), json.dumps(block.get("content"))]
-        for block in (content if isinstance(content, list) else [])
+        for content in contents
+        for block in content
         if block.get("type") == "tool_result"
     ]
 
