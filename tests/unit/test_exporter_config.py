@@ -1,5 +1,6 @@
 """The exporter's configuration: what is refused, and in which words."""
 
+import importlib.util
 import json
 from pathlib import Path
 from typing import Any
@@ -147,3 +148,17 @@ def test_a_secret_is_one_line(tmp_path: Path) -> None:
 def test_the_version_is_that_of_the_project() -> None:
     pyproject = (Path(__file__).parents[2] / "pyproject.toml").read_text()
     assert f'\nversion = "{__version__}"\n' in pyproject
+
+
+def test_the_controller_is_told_the_same_sentence_before_a_host_is_changed() -> None:
+    """The filter of role claude_exporter asks this very check."""
+    spec = importlib.util.spec_from_file_location(
+        "exporter_config", Path(__file__).parents[2] / "plugins/filter/exporter_config.py"
+    )
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    problem = module.FilterModule().filters()["exporter_config_problem"]
+    assert problem(config()) == ""
+    assert problem(config(transport="smoke")) == 'transport must be one of pushgateway, scrape; it is "smoke"'

@@ -2,18 +2,23 @@
 
 import gzip
 import importlib
+import io
 import json
 import socket
+import sys
 import time
 import zlib
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
+from threading import Thread
 
 import pytest
-from claude_code_exporter.reader import user_name
-from claude_code_exporter.receiver import LARGEST_BODY
+from claude_code_exporter.keeper import Keeper
+from claude_code_exporter.reader import Journals, user_name
+from claude_code_exporter.receiver import LARGEST_BODY, Receiver
 from claude_code_exporter.server import LARGEST_HEADER, PATIENCE
+from meter.ledger import Ledger, Options
 
 from tests.support.exporter import UID, Exporter, attributes, cost, header, line, request, wait_for
 
@@ -133,6 +138,32 @@ def test_protobuf_counts_like_json_where_its_classes_are_installed(exporter: Exp
     status, headers, body = exporter.post("/v1/metrics", message.SerializeToString(), content_type=protobuf)
     assert (status, headers["Content-Type"], body) == (200, protobuf, b"")
     assert exporter.post("/v1/metrics", b"\xff\xff", content_type=protobuf)[0] == 400
+
+
+def test_protobuf_without_its_classes_is_answered_with_the_setting_that_helps(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """As on Debian 12: asked of the application itself, for this process may forget its classes."""
+    monkeypatch.setitem(sys.modules, "opentelemetry", None)
+    for name in [name for name in sys.modules if name.startswith("opentelemetry.")]:
+        monkeypatch.delitem(sys.modules, name)
+    ledger = Ledger.open(tmp_path / "ledger.sqlite", options=Options(), now=0)
+    keeper = Keeper(ledger, Journals(tmp_path, ledger), boot_id="boot")
+    thread = Thread(target=keeper.run)
+    thread.start()
+    answers = []
+    environ = {
+        "PATH_INFO": "/v1/metrics",
+        "REQUEST_METHOD": "POST",
+        "CONTENT_TYPE": "application/x-protobuf",
+        "wsgi.input": io.BytesIO(b""),
+    }
+    body = b"".join(Receiver(keeper)(environ, lambda status, _: answers.append(status)))  # type: ignore[arg-type]
+    keeper.stop()
+    thread.join()
+    ledger.close()
+    assert answers == ["415 Unsupported Media Type"]
+    assert "set OTEL_EXPORTER_OTLP_PROTOCOL=http/json" in json.loads(body)["message"]
 
 
 def test_headers_have_a_limit(exporter: Exporter) -> None:

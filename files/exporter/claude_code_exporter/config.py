@@ -79,6 +79,7 @@ class Config:
     max_projects: int = 50
     session_timeout: float = 1800.0
     session_linger: float = 900.0
+    debut: float = 0.0
 
 
 class _Section:
@@ -204,6 +205,7 @@ def parse(values: object) -> Config:
         max_projects=int(top.number("max_projects", 50, low=1, high=1000)),
         session_timeout=top.number("session_timeout", 1800, low=10, high=604800),
         session_linger=top.number("session_linger", 900, low=0, high=604800),
+        debut=top.number("debut", 0, low=0, high=3600),
     )
     top.done()
     _check(config)
@@ -283,6 +285,7 @@ def _options(config: Config, *, hash_key: str) -> Options:
             max_projects=config.max_projects,
             session_timeout=config.session_timeout,
             session_linger=config.session_linger,
+            debut=config.debut,
         )
     except ValueError as error:
         raise ConfigError(str(error)) from error
