@@ -1,0 +1,250 @@
+"""Role grafana, with a stand-in package from a signed repository of the test's own, with systemd and without.
+
+Grafana's own server is in no public index but its own repository.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+
+from tests.fresh.machine import BOOT, SYSTEMD
+from tests.support.machine import Machine
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).parents[2]
+STAND_IN = ROOT / "tests" / "support" / "grafana_stand_in"
+PLAYBOOK = """
+- hosts: monitoring
+  gather_facts: true
+  gather_subset: [min]
+  tasks:
+    - ansible.builtin.include_role:
+        name: grafana
+"""
+IMAGES = {"debian-12": "ccpo-debian12", "debian-13-systemd": "ccpo-debian13-systemd"}
+REPOSITORY = "file:/srv/stand-in"
+OWN = "/etc/grafana/claude-code-observability"
+NOWHERE = {"grafana_apt_url": "http://127.0.0.1:9/none"}
+ASK = """
+import base64, json, sys, urllib.error, urllib.request
+request = urllib.request.Request("http://127.0.0.1:3000" + sys.argv[1])
+if len(sys.argv) > 2:
+    known = base64.b64encode(f"admin:{sys.argv[2]}".encode()).decode()
+    request.add_header("Authorization", f"Basic {known}")
+try:
+    print(urllib.request.urlopen(request, timeout=10).read().decode())
+except urllib.error.HTTPError as error:
+    print(error.status)
+"""
+
+
+class Host(Machine):
+    """A monitoring host to be, and the play that deploys on it."""
+
+    def play(self, *arguments: str, **variables: object) -> tuple[int, str]:
+        """Run the role; return exit status and output with single blanks."""
+        given: dict[str, object] = {
+            "grafana_apt_url": REPOSITORY,
+            "ansible_connection": "community.docker.docker",
+        }
+        given |= {
+            "ansible_host": self.name,
+            "ansible_python_interpreter": "/usr/bin/python3",
+            "trust_enabled": False,
+        }
+        inventory = {"monitoring": {"hosts": {"mon": {**given, **variables}}}}
+        directory = Path(os.environ.get("PYTEST_TMP", "/tmp"))
+        hosts, book = directory / f"{self.name}.yml", directory / f"{self.name}-play.yml"
+        hosts.write_text(yaml.safe_dump(inventory))
+        book.write_text(PLAYBOOK)
+        done = subprocess.run(
+            ["ansible-playbook", "-i", str(hosts), *arguments, str(book)],
+            cwd=ROOT,
+            env={**os.environ, "ANSIBLE_NOCOLOR": "1", "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")}
+            | {"ANSIBLE_ROLES_PATH": str(ROOT / "roles")},
+            capture_output=True,
+            text=True,
+            timeout=280,
+            check=False,
+        )
+        return done.returncode, " ".join((done.stdout + done.stderr).split())
+
+    def ask(self, path: str, password: str = "") -> Any:
+        """Return Grafana's answer to a GET, or the status where it is an error."""
+        return json.loads(self.run("python3", "-c", ASK, path, *([password] if password else [])))
+
+    def state(self, path: str) -> str:
+        """Return owner, group and mode of a file."""
+        return self.run("stat", "-c", "%U:%G %a", path).strip()
+
+    def password(self) -> str:
+        """Return the administrator's password that is on the host."""
+        return self.run("cat", f"{OWN}/admin-password").strip()
+
+
+@pytest.fixture(scope="module", params=sorted(IMAGES))
+def host(request: pytest.FixtureRequest) -> Iterator[Host]:
+    image = IMAGES[request.param]
+    machine = Host(f"ccpo-grafana-{request.param}-{os.getpid()}")
+    boots = image.endswith("systemd")
+    command = ["/bin/sh", "-c", BOOT] if boots else ["sleep", "infinity"]
+    options = [*(SYSTEMD if boots else ("--init",)), "--volume", f"{STAND_IN}:/srv/here:ro"]
+    run = ["docker", "run", "--detach", "--rm", "--name", machine.name, *options, f"{image}:latest", *command]
+    subprocess.run(run, check=True, capture_output=True, timeout=60)
+    try:
+        machine.run(
+            "sh",
+            "-c",
+            "apt-get -q update && apt-get -qy install python3 python3-apt gpg gpg-agent",
+            seconds=200,
+        )
+        machine.run("/srv/here/build", "/srv/here", "/srv/stand-in", "11.0.0", "11.6.0", seconds=60)
+        yield machine
+    finally:
+        subprocess.run(
+            ["docker", "rm", "--force", machine.name], check=False, capture_output=True, timeout=60
+        )
+
+
+def test_it_goes_from_nothing_to_six_dashboards_and_back_to_no_change(host: Host) -> None:
+    status, output = host.play(**NOWHERE)
+    assert status != 0
+    assert "cannot be reached from mon" in output
+    assert "grafana_unreachable: skip" in output
+    assert host.run("find", "/etc/apt", "-name", "*grafana*") == ""
+
+    status, output = host.play(**NOWHERE, grafana_unreachable="skip")
+    assert status == 0, output
+    assert "Left out: Grafana. Its repository http://127.0.0.1:9/none cannot be reached from mon" in output
+    assert "changed=0" in output
+
+    status, output = host.play("--check", grafana_version="11.0.0")
+    assert status == 0, output
+    assert host.run("find", "/etc/apt", "-name", "*grafana*") == ""
+
+    status, output = host.play(grafana_version="11.0.0")
+    assert status == 0, output
+    password = host.password()
+    assert len(password) == 32
+    assert password not in output
+    boards = {path.stem for path in (ROOT / "files" / "dashboards").glob("*.json")}
+    assert {board["uid"] for board in host.ask("/api/search", password)} == {
+        f"claude-code-{name}" for name in boards
+    }
+    assert host.run("dpkg-query", "-W", "-f=${Version}", "grafana") == "11.0.0"
+
+    assert "changed=0" in host.play(grafana_version="11.0.0")[1]
+    assert "changed=0" in host.play("--check", grafana_version="11.0.0")[1]
+
+
+def test_what_is_secret_is_only_grafanas(host: Host) -> None:
+    assert host.state(f"{OWN}/admin-password") == "grafana:grafana 600"
+    assert host.state(f"{OWN}/secret-key") == "grafana:grafana 600"
+    assert host.state(OWN) == "root:grafana 750"
+    assert host.state("/etc/grafana/grafana.ini") == "root:grafana 640"
+    assert (
+        host.state("/etc/grafana/provisioning/datasources/claude-code-observability.yaml")
+        == "root:grafana 640"
+    )
+    assert host.state(f"{OWN}/dashboards/fleet.json") == "root:grafana 640"
+    ini = host.run("cat", "/etc/grafana/grafana.ini")
+    assert "$__file{" in ini
+    assert host.password() not in ini
+
+
+def test_nobody_comes_in_without_the_password(host: Host) -> None:
+    assert host.ask("/api/health")["database"] == "ok"
+    assert host.ask("/api/search") == 401
+    assert host.ask("/api/search", "admin") == 401
+    ini = host.run("cat", "/etc/grafana/grafana.ini")
+    assert "[auth.anonymous] enabled = false" in " ".join(ini.split())
+    assert "allow_sign_up = false" in ini
+    assert "http_addr = 127.0.0.1" in ini
+
+
+def test_the_data_source_is_this_hosts_prometheus(host: Host) -> None:
+    text = host.run("cat", "/etc/grafana/provisioning/datasources/claude-code-observability.yaml")
+    source = yaml.safe_load(text)["datasources"][0]
+    assert (source["type"], source["url"], source["isDefault"], source["editable"]) == (
+        "prometheus",
+        "http://127.0.0.1:9090",
+        True,
+        False,
+    )
+
+
+def test_a_dashboard_that_is_no_more_goes_and_what_people_changed_comes_back(host: Host) -> None:
+    host.write(f"{OWN}/dashboards/old.json", "{}")
+    host.write("/etc/grafana/grafana.ini", "[server]\n")
+    status, output = host.play("--check", grafana_version="11.0.0")
+    assert status == 0, output
+    assert "changed=0" not in output
+    assert host.play(grafana_version="11.0.0")[0] == 0
+    assert host.run("ls", f"{OWN}/dashboards").split() == [
+        f"{name}.json" for name in ("activity", "cost", "fleet", "performance", "pipeline", "security")
+    ]
+    assert "http_port = 3000" in host.run("cat", "/etc/grafana/grafana.ini")
+
+
+def test_a_password_of_the_inventory_is_changed_in_grafana_and_never_shown(host: Host) -> None:
+    status, output = host.play(
+        "--diff", "-v", grafana_version="11.0.0", grafana_admin_password="correct-horse-battery"
+    )
+    assert status == 0, output
+    assert "correct-horse-battery" not in output
+    assert host.password() == "correct-horse-battery"
+    assert len(host.ask("/api/search", "correct-horse-battery")) == 6
+
+
+def test_a_later_version_is_taken_and_an_older_refused(host: Host) -> None:
+    status, output = host.play(grafana_version="11.6.0", grafana_admin_password="correct-horse-battery")
+    assert status == 0, output
+    assert host.run("dpkg-query", "-W", "-f=${Version}", "grafana") == "11.6.0"
+    status, output = host.play(grafana_version="11.0.0")
+    assert status != 0
+    assert "asks for the older 11.0.0" in output
+
+
+def test_what_is_installed_needs_no_repository(host: Host) -> None:
+    status, output = host.play(**NOWHERE, grafana_admin_password="correct-horse-battery")
+    assert status == 0, output
+    assert "Left out" not in output
+
+
+def test_settings_of_the_inventory_go_over_ours(host: Host) -> None:
+    ini = {"users": {"default_theme": "light"}, "log": {"level": "debug"}}
+    status, output = host.play(grafana_admin_password="correct-horse-battery", grafana_ini=ini)
+    assert status == 0, output
+    text = " ".join(host.run("cat", "/etc/grafana/grafana.ini").split())
+    assert "allow_org_create = false default_theme = light" in text
+    assert "level = debug" in text
+
+
+@pytest.mark.parametrize(
+    ("variables", "sentence"),
+    [
+        ({"grafana_listen_address": "0.0.0.0:3000"}, "Grafana would listen on 0.0.0.0:3000 without TLS"),
+        ({"grafana_listen_address": "3000"}, "grafana_listen_address is 3000: write host:port"),
+        ({"grafana_admin_password": "admin"}, "must have at least 12 characters"),
+        ({"grafana_ini": {"server": "x"}}, "'server' is not a section"),
+        ({"grafana_prot": 1}, "grafana_prot"),
+        ({"grafana_unreachable": "maybe"}, "value of grafana_unreachable must be one of: fail, skip"),
+        ({"grafana_apt_url": "apt.example"}, "write the address of an apt repository"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_before_anything_changes(
+    host: Host, variables: dict[str, object], sentence: str
+) -> None:
+    status, output = host.play(**variables)
+    assert status != 0
+    assert sentence in output
+    assert "changed=0" in output
