@@ -229,6 +229,26 @@ def test_settings_of_the_inventory_go_over_ours(host: Host) -> None:
     assert "level = debug" in text
 
 
+def test_off_loopback_it_has_the_hosts_certificate_and_asks_prometheus_by_password(
+    host: Host, tmp_path: Path
+) -> None:
+    trust = {"trust_enabled": True, "trust_directory": str(tmp_path / "trust")}
+    given = {"grafana_admin_password": "correct-horse-battery", "grafana_listen_address": "0.0.0.0:3000"}
+    status, output = host.play(**trust, **given)
+    assert status == 0, output
+    ini = " ".join(host.run("cat", "/etc/grafana/grafana.ini").split())
+    assert "protocol = https" in ini
+    assert "cookie_secure = true" in ini
+    source = host.run("cat", "/etc/grafana/provisioning/datasources/claude-code-observability.yaml")
+    assert "url: https://127.0.0.1:9090" in source
+    assert (
+        "basicAuthPassword: $__file{/etc/claude-code-observability-trust/grafana/prometheus.password}"
+        in source
+    )
+    assert host.state("/etc/claude-code-observability-trust/grafana/host.key") == "root:grafana 640"
+    assert "changed=0" in host.play(**trust, **given)[1]
+
+
 @pytest.mark.parametrize(
     ("variables", "sentence"),
     [
