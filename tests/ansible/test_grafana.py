@@ -11,6 +11,7 @@ import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import jsonschema  # type: ignore[import-untyped]
 import pytest
 import yaml
 
@@ -45,6 +46,57 @@ try:
 except urllib.error.HTTPError as error:
     print(error.status)
 """
+
+
+def _strict(required: dict[str, str], optional: dict[str, str] | None = None) -> dict[str, Any]:
+    kinds = {**required, **(optional or {})}
+    return {
+        "type": "object",
+        "additionalProperties": False,
+        "required": sorted(required),
+        "properties": {name: {"type": kind} for name, kind in kinds.items()},
+    }
+
+
+def _file(name: str, entry: dict[str, Any]) -> dict[str, Any]:
+    entries = {"type": "array", "minItems": 1, "items": entry}
+    whole = _strict({"apiVersion": "integer", name: "array"})
+    return whole | {"properties": {"apiVersion": {"const": 1}, name: entries}}
+
+
+# Grafana's documentation of provisioning, as far as we use it.
+PROVISIONING = {
+    "datasources": _file(
+        "datasources",
+        _strict(
+            {"name": "string", "type": "string", "access": "string", "url": "string"},
+            {
+                "uid": "string",
+                "orgId": "integer",
+                "isDefault": "boolean",
+                "editable": "boolean",
+                "basicAuth": "boolean",
+                "basicAuthUser": "string",
+                "jsonData": "object",
+                "secureJsonData": "object",
+            },
+        ),
+    ),
+    "dashboards": _file(
+        "providers",
+        _strict(
+            {"name": "string", "type": "string", "options": "object"},
+            {
+                "orgId": "integer",
+                "folder": "string",
+                "folderUid": "string",
+                "disableDeletion": "boolean",
+                "allowUiUpdates": "boolean",
+                "updateIntervalSeconds": "integer",
+            },
+        ),
+    ),
+}
 
 
 class Host(Machine):
@@ -180,6 +232,12 @@ def test_the_data_source_is_this_hosts_prometheus(host: Host) -> None:
         True,
         False,
     )
+
+
+@pytest.mark.parametrize("kind", sorted(PROVISIONING))
+def test_provisioning_keeps_to_what_grafana_documents(host: Host, kind: str) -> None:
+    text = host.run("cat", f"/etc/grafana/provisioning/{kind}/claude-code-observability.yaml")
+    jsonschema.validate(yaml.safe_load(text), PROVISIONING[kind])
 
 
 def test_a_dashboard_that_is_no_more_goes_and_what_people_changed_comes_back(host: Host) -> None:
