@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ROOT = Path(__file__).parents[2]
+pytestmark = pytest.mark.timeout(600)
 STAND_IN = ROOT / "tests" / "support" / "grafana_stand_in"
 PLAYBOOK = """
 - hosts: monitoring
@@ -167,35 +168,45 @@ def host(request: pytest.FixtureRequest) -> Iterator[Host]:
         )
 
 
-def test_it_goes_from_nothing_to_six_dashboards_and_back_to_no_change(host: Host) -> None:
+def test_where_the_repository_cannot_be_reached_nothing_is_changed_and_the_remedy_is_named(
+    host: Host,
+) -> None:
     status, output = host.play(**NOWHERE)
     assert status != 0
-    assert "cannot be reached from mon" in output
+    assert "Its repository http://127.0.0.1:9/none cannot be reached from mon" in output
     assert "grafana_unreachable: skip" in output
-    assert host.run("find", "/etc/apt", "-name", "*grafana*") == ""
+    assert "changed=0" in output
 
+
+def test_or_grafana_is_left_out_and_the_play_says_so(host: Host) -> None:
     status, output = host.play(**NOWHERE, grafana_unreachable="skip")
     assert status == 0, output
     assert "Left out: Grafana. Its repository http://127.0.0.1:9/none cannot be reached from mon" in output
     assert "changed=0" in output
 
+
+def test_check_mode_on_a_host_without_grafana_changes_nothing(host: Host) -> None:
     status, output = host.play("--check", grafana_version="11.0.0")
     assert status == 0, output
     assert host.run("find", "/etc/apt", "-name", "*grafana*") == ""
 
+
+def test_it_is_installed_and_shows_six_dashboards(host: Host) -> None:
     status, output = host.play(grafana_version="11.0.0")
     assert status == 0, output
     password = host.password()
     assert len(password) == 32
     assert password not in output
-    boards = {path.stem for path in (ROOT / "files" / "dashboards").glob("*.json")}
-    assert {board["uid"] for board in host.ask("/api/search", password)} == {
-        f"claude-code-{name}" for name in boards
-    }
+    wanted = {f"claude-code-{path.stem}" for path in (ROOT / "files" / "dashboards").glob("*.json")}
+    assert {board["uid"] for board in host.ask("/api/search", password)} == wanted
     assert host.run("dpkg-query", "-W", "-f=${Version}", "grafana") == "11.0.0"
 
-    assert "changed=0" in host.play(grafana_version="11.0.0")[1]
-    assert "changed=0" in host.play("--check", grafana_version="11.0.0")[1]
+
+@pytest.mark.parametrize("arguments", [(), ("--check",)], ids=["again", "check"])
+def test_a_second_run_changes_nothing(host: Host, arguments: tuple[str, ...]) -> None:
+    status, output = host.play(*arguments, grafana_version="11.0.0")
+    assert status == 0, output
+    assert "changed=0" in output
 
 
 def test_what_is_secret_is_only_grafanas(host: Host) -> None:
