@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from utils.guard.envfiles import names_protected
-from utils.guard.marks import UNKNOWN, UNKNOWN_ENV, is_known, is_literal, plain
+from utils.guard.marks import DEEP, UNKNOWN, UNKNOWN_ENV, is_known, is_literal, plain
 from utils.guard.paths import normal
 from utils.guard.state import State
 from utils.guard.verdict import ENV_FILE, RM_RF, Refused
@@ -256,6 +256,12 @@ def _grep(ev: Evaluator, argv: list[str], stdin: str) -> str:
     if len(operands) > 1 or "r" in flags or "R" in flags:
         return UNKNOWN
     pattern = operands[0] if operands else ""
+    if (
+        "v" not in flags
+        and (not is_known(stdin) or DEEP in stdin)
+        and names_protected(pattern.strip("^$").replace("\\", ""), ev.policy)
+    ):
+        return UNKNOWN_ENV
     if "v" in flags or not pattern:
         return stdin
     literal = "".join(c for c in pattern if c not in "^$\\")
@@ -299,7 +305,12 @@ def _sed(ev: Evaluator, argv: list[str], stdin: str) -> str:
         return UNKNOWN
     output = stdin
     for script in scripts:
-        output = _sed_substitution(ev, script, output)
+        parts = script.split(";")
+        simple = all(
+            part.strip()[:2] in ("s/", "s|", "s,") and part.count(part.strip()[1]) >= 3 for part in parts
+        )
+        for part in parts if simple else [script]:
+            output = _sed_substitution(ev, part.strip(), output)
     return output
 
 
@@ -554,6 +565,12 @@ def _which(_ev: Evaluator, argv: list[str], _stdin: str) -> str:
     return "".join(f"{word}\n" for word in argv[1:] if word[:1] != "-")
 
 
+def _shopt(ev: Evaluator, argv: list[str], _stdin: str) -> str:
+    if "dotglob" in argv and any(word[:1] == "-" and "s" in word for word in argv[1:]):
+        ev.dotglob = True
+    return ""
+
+
 def _mktemp(_ev: Evaluator, argv: list[str], _stdin: str) -> str:
     directory = "/tmp"  # noqa: S108 - what mktemp would name
     template = "tmp.XXXXXXXXXX"
@@ -647,7 +664,8 @@ BUILTINS: dict[str, Handler] = {
     "false": _nothing,
     "[": _nothing,
     "test": _nothing,
-    "type": _nothing,
+    "type": _which,
+    "shopt": _shopt,
     "man": _nothing,
     "info": _nothing,
     "apropos": _nothing,

@@ -57,6 +57,10 @@ def carry(ev: Evaluator, base: str, argv: list[str], stdin: str) -> None:
         from utils.guard.powershell import refuse
 
         refuse(" ".join([*argv[1:], stdin if "-" in argv or len(argv) == 1 else ""]), ev)
+    elif base == "ed":
+        for line in stdin.split("\n"):
+            if "!" in line:
+                run_shell(ev, line.partition("!")[2], None, "", "ed")
     elif base == "sshpass":
         at = options_end(argv, "pfdP", ())
         if at < len(argv):
@@ -263,7 +267,8 @@ def _make(ev: Evaluator, argv: list[str], stdin: str) -> None:
     for index, word in enumerate(argv[1:], 1):
         if word in ("-f", "--file") and index + 1 < len(argv):
             path = argv[index + 1]
-            sources.append(stdin if path == "-" else ev.files.get(ev.absolute(path), ""))
+            found = ev.content(path, stdin)
+            sources.append("" if found == UNKNOWN else found)
         elif word.startswith("--eval="):
             sources.append(word[7:])
         elif word == "--eval" and index + 1 < len(argv):

@@ -7,7 +7,7 @@ import os
 from utils.guard import deletion
 from utils.guard.builtins import BUILTINS
 from utils.guard.envfiles import mentions_protected, names_protected
-from utils.guard.marks import GLOBS, UNKNOWN, UNKNOWN_ENV, UNKNOWN_RM, is_known, matches, plain
+from utils.guard.marks import GLOBS, UNKNOWN, UNKNOWN_ENV, UNKNOWN_RM, activate, is_known, matches, plain
 from utils.guard.syntax import TooLargeError
 from utils.guard.tables import (
     COMMAND_OPTIONS,
@@ -110,6 +110,8 @@ def program(ev: Evaluator, base: str, argv: list[str], stdin: str) -> str:
         rest = _runner(base, argv)
         if rest:
             return dispatch(ev, rest, stdin)
+    elif base == "su" and stdin:
+        run_shell(ev, stdin, None, "", "su reads a script from its input")
     else:
         _perhaps_wrapper(ev, argv, stdin)
     opens(ev, base, argv)
@@ -138,6 +140,7 @@ _MORE = frozenset(
         "tmux",
         "screen",
         "watch",
+        "ed",
         "socat",
         "ncat",
         "nc",
@@ -428,7 +431,12 @@ def _joined(cwd: str, directory: str) -> str:
 
 
 def _runner(base: str, argv: list[str]) -> list[str]:
-    """Return the command that ``npx``, ``poetry run`` and their like run."""
+    """Return the command that ``npx``, ``poetry run`` and their like run, a version taken off its name."""
+    rest = _run_by(base, argv)
+    return [rest[0][:1] + rest[0][1:].partition("@")[0], *rest[1:]] if rest else []
+
+
+def _run_by(base: str, argv: list[str]) -> list[str]:
     at = options_end(argv, "pcn" if base in PACKAGE_RUNNERS else "", ("package", "from", "with", "python"))
     if base in ("npx", "npm", "pnpm", "yarn"):
         for index, word in enumerate(argv):
@@ -540,8 +548,14 @@ def opens(ev: Evaluator, base: str, argv: list[str]) -> None:
         elif pattern_due:
             pattern_due = False
             continue
-        if UNKNOWN_ENV in word or mentions_protected(word, ev.policy):
+        if UNKNOWN_ENV in word or mentions_protected(word, ev.policy, dot_ok=ev.dotglob):
             raise Refused(ENV_FILE, f"{plain(base or argv[0])} would open {plain(word)[:100]}")
+        if "*" in word and mentions_protected(activate(word), ev.policy):  # a pattern for the program itself
+            low = word.lower()
+            if any(core in low for core in ev.policy.cores()):
+                raise Refused(
+                    ENV_FILE, f"{plain(base or argv[0])} would open what matches {plain(word)[:100]}"
+                )
     if len(argv) <= _READERS_OF_LINKS and not ev.remote:
         for word in argv[1:]:
             if _leads_to_protected(ev, word):

@@ -192,7 +192,8 @@ def _find(ev: Evaluator, argv: list[str], _stdin: str) -> str:
         at += 1
     starts = starts or ["."]
     names: list[str] = []
-    negated = loose = deletes = limited = only_itself = False
+    negated = loose = deletes = only_itself = False
+    branches = [[True, False]]  # for each open bracket: all branches so far filter by name, this one does
     commands: list[list[str]] = []
     prints = True
     while at < len(argv):
@@ -200,14 +201,21 @@ def _find(ev: Evaluator, argv: list[str], _stdin: str) -> str:
         if word in ("!", "-not"):
             negated = True
         elif word in ("-o", "-or", ","):
-            loose = loose or not names
+            branches[-1] = [branches[-1][0] and branches[-1][1], False]
+        elif word == "(":
+            branches.append([True, False])
+        elif word == ")" and len(branches) > 1:
+            every, this = branches.pop()
+            branches[-1][1] = branches[-1][1] or (every and this)
         elif word == "-delete":
             deletes = True
+            loose = loose or not any(this for _, this in branches)
         elif word in ("-exec", "-execdir", "-ok", "-okdir"):
             end = at + 1
             while end < len(argv) and argv[end] != ";" and not (argv[end] == "+" and argv[end - 1] == "{}"):
                 end += 1
             commands.append(argv[at + 1 : end])
+            loose = loose or not any(this for _, this in branches)
             prints = False
             at = end
         elif word == "-fprintf":
@@ -218,17 +226,11 @@ def _find(ev: Evaluator, argv: list[str], _stdin: str) -> str:
                 raise Refused(ENV_FILE, f"find would write to {plain(value)}")
             if word in ("-name", "-iname", "-path", "-ipath", "-wholename") and not negated:
                 names.append(value)
+                branches[-1][1] = True
             elif word == "-maxdepth" and value == "0":
                 only_itself = True
-            elif (
-                word in ("-regex", "-iregex", "-newer", "-mtime", "-mmin", "-empty", "-size") and not negated
-            ):
-                limited = True
             negated = False
             at += 1
-        elif word == "-empty":
-            limited = limited or not negated
-            negated = False
         elif not is_known(word) and word[:1] == "-" and UNKNOWN not in word:
             pass
         else:
@@ -248,8 +250,6 @@ def _find(ev: Evaluator, argv: list[str], _stdin: str) -> str:
         else:
             targets = everything if found or only_itself else starts
             refuse_targets(ev, targets, plain(" ".join(argv))[:100], any_depth=True)
-    if limited and not names:
-        everything = everything or [UNKNOWN]
     for command in commands:
         _with_names(ev, command, everything, starts, found, run_words)
     return "\n".join(everything) + "\n" if prints else ""
@@ -299,7 +299,7 @@ def _fd(ev: Evaluator, argv: list[str], _stdin: str) -> str:
                 command.pop()
             if "{}" not in " ".join(command):
                 command = [*command, "{}"]
-            names = [f"*{pattern.strip('^$.').replace(chr(92), '')}*"] if pattern else []
+            names = [f"*{pattern.replace(chr(92), '').strip('^$.')}*"] if pattern else []
             found = _found(starts, names)
             everything = found or [f"{start.rstrip('/')}/{DEEP}" for start in starts]
             _with_names(ev, command, everything, starts, found, run_words)

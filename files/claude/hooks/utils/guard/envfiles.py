@@ -33,8 +33,11 @@ def names_protected(path: str, policy: Policy, *, dot_ok: bool = False) -> bool:
         variants = [_filled(base, filling) for filling in ("", ".", "/", "x")]
         return any(names_protected(variant, policy, dot_ok=dot_ok) for variant in variants if variant)
     if STAR in base or ANY in base or CLASS in base or DEEP in base:
-        if not dot_ok and base[0] in (STAR, ANY, DEEP):
-            return False
+        if base[0] in (STAR, ANY, DEEP):
+            if not dot_ok and DEEP not in path:
+                return False
+            if not any(core in base for core in policy.cores()):
+                return False  # a pattern for everything names nothing
         if any(base.endswith(suffix) for suffix in policy.templates):
             return False
         return any(matches(base, name) for name in policy.samples())

@@ -64,6 +64,7 @@ class Evaluator:
         self.steps = 0
         self.parsed = 0
         self.loops = 0
+        self.dotglob = False
         self.command = ""
         self._ground: Ground | None = None
 
@@ -433,10 +434,12 @@ class Evaluator:
         self.state.variables = dict(before)
         for assign in assigns:
             self.assignment(assign)
-        temporary = self.state.variables
         output = self._dispatch_all(alternatives, stdin)
-        if self.state.variables is temporary:
-            self.state.variables = before
+        for assign in assigns:  # what the command itself set, as read does, stays
+            name = (assign.get("Name") or {}).get("Value", "")
+            self.state.variables.pop(name, None)
+            if name in before:
+                self.state.variables[name] = before[name]
         return output
 
     def _dispatch_all(self, alternatives: list[list[str]], stdin: str) -> str:

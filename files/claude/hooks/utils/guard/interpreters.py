@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 MOST_CODE = 200_000  # characters of a program that are read
 _LITERAL = re.compile(r'("""|\'\'\'|["\'`])((?:\\.|(?!\1).)*?)\1', re.DOTALL)
+_FORMATTED = re.compile(r"[#$]?\{[^}]*\}|[$@]\w+")
 _COMMENT = re.compile(r"(?m)^\s*(?:#(?!\{)|//).*$")
 _TREE = re.compile(
     r"\b(?:rmtree|rm_rf|rm_r|remove_entry|remove_entry_secure|remove_dir|remove_tree|rimraf(?:\.sync|Sync)?|removeSync|"
@@ -58,6 +59,11 @@ _DOTENV = re.compile(
     r"\bload_dotenv\s*\(|\bdotenv_values\s*\(|\bDotenv\.load|dotenv\W+\)?\s*\.\s*config\s*\("
 )
 _CODES = re.compile(r"\bchr\s*\(\s*(\d+|0x[0-9a-fA-F]+)\s*\)")
+_SCRIPT_CODES = re.compile(r"(?:String\s*\.\s*)?fromCharCode\s*\(([\d\s,x]+)\)")
+_ALIASES = re.compile(r"\b(?:rmtree|remove_tree|rmSync|rimraf)\s*(?:as|:)\s*(\w+)")
+_SHELL_QUOTES = re.compile(
+    r"`([^`]*)`|(?:%x|qx)\s*(?:\(([^)]*)\)|\[([^\]]*)\]|\{([^}]*)\}|([^\w\s])(.*?)\5)", re.DOTALL
+)
 _CHAR_CODES = re.compile(
     r"fromCharCode\s*\(([\d\s,x]+)\)|\bpack\s*\(?\s*\x00\s*,\s*([\d\s,x]+)\)?|bytes\s*\(\s*\[([\d\s,x]+)\]"
 )
@@ -66,7 +72,9 @@ _DECODES = re.compile(
 )
 _REVERSES = re.compile(r"\[::-1\]|revers|strrev", re.IGNORECASE)
 _HEX = re.compile(r"(?:[0-9a-fA-F]{2}\s*){3,}")
-_WORDS = re.compile(r"(?:qw|%[wWiI])\s*([\[({</|])(.*?)[\])}>/|]", re.DOTALL)
+_WORDS = re.compile(
+    r"(?:\bqw|%[wWiI])\s*(?:\(([^)]*)\)|\[([^\]]*)\]|\{([^}]*)\}|<([^>]*)>|([/|!])(.*?)\5)", re.DOTALL
+)
 
 
 def interpret(
@@ -158,6 +166,12 @@ def _codes(
     return codes, operands
 
 
+def _characters(numbers: str) -> str:
+    """Return the text whose character codes are listed, comma between."""
+    codes = [int(n, 0) for n in numbers.replace(" ", "").split(",") if n]
+    return "".join(chr(code) for code in codes if 0 < code < 0x110000)
+
+
 class _Literal:
     __slots__ = ("end", "formatted", "start", "text")
 
@@ -180,11 +194,14 @@ def judge(ev: Evaluator, code: str, language: str, depth: int = 0) -> None:
     if language != "other":
         code = _COMMENT.sub("", code)
     code = _CODES.sub(lambda match: repr(chr(int(match[1], 0) % 0x110000)), code)
+    code = _SCRIPT_CODES.sub(lambda match: repr(_characters(match[1])), code)
+    for alias in _ALIASES.findall(code):
+        code = re.sub(rf"\b{re.escape(alias)}\s*\(", "rmtree(", code)
     literals = _literals(code, language)
     skeleton = _skeleton(code, literals)
     for match in _CHAR_CODES.finditer(skeleton):
         numbers = [n for group in match.groups() if group for n in group.replace(" ", "").split(",") if n]
-        literals.append(_Literal(0, 0, "".join(chr(int(n, 0) % 0x110000) for n in numbers), formatted=False))
+        literals.append(_Literal(0, 0, _characters(",".join(numbers)), formatted=False))
     texts = [literal.text for literal in literals]
     if _DECODES.search(skeleton):
         for value in list(texts):
@@ -204,8 +221,8 @@ def judge(ev: Evaluator, code: str, language: str, depth: int = 0) -> None:
                 raise Refused(RM_RF, f"a program reaches {value} by name")
     _refuse_deletion(ev, code, skeleton, literals)
     if language in ("perl", "ruby", "php"):
-        for command in re.findall(r"`([^`]*)`|(?:%x|qx)\s*[\[({/|!](.*?)[\])}/|!]", code, re.DOTALL):
-            run_shell(ev, command[0] or command[1], None, "", f"{language} shell")
+        for groups in _SHELL_QUOTES.findall(code):
+            run_shell(ev, "".join((*groups[:4], groups[5])), None, "", f"{language} shell")
     if _RUNS.search(skeleton) or language == "awk" or re.search(r"\beval\b", skeleton):
         _refuse_commands(ev, code, literals, texts, language)
     _refuse_files(ev, code, skeleton, texts, language)
@@ -230,6 +247,8 @@ def _literals(code: str, language: str) -> list[_Literal]:
             if prefix[-1:] == "r" or (match[1] == "'" and language in ("perl", "php"))
             else unescape(value)
         )
+        if formatted:
+            text = _FORMATTED.sub(UNKNOWN, text)
         between = code[found[-1].end : match.start()] if found else "x"
         between = between.strip()
         if (found and between in ("+", ".", "..", "<<", "")) or (
@@ -321,7 +340,9 @@ def _refuse_deletion(ev: Evaluator, code: str, skeleton: str, literals: list[_Li
                     [activate_home(ev, t) for t in _targets(code, literals, match.end())[:1]],
                     "a program removes a tree",
                 )
-    if (_WALKS.search(skeleton) and _UNLINKS.search(skeleton)) or re.search(r"unlink\s*\(?\s*<", code):
+    if (_WALKS.search(skeleton) and (_UNLINKS.search(skeleton) or _hands_on(literals))) or re.search(
+        r"unlink\s*\(?\s*<", code
+    ):
         paths = [literal.text for literal in literals if _is_pathlike(literal.text)] or ["."]
         patterns = [
             path for path in paths if "*" in path and any(c.isalnum() for c in path) and "/" not in path
@@ -361,15 +382,45 @@ def _refuse_commands(
                 continue
         if len(run) > 1:
             used.update(id(item) for item in run)
-            words = [activate(item.text) if item.formatted else item.text for item in run]
+            words = [item.text for item in run]
             dispatch(ev, words, "")
+            if "join" in code:
+                run_shell(ev, "".join(words), None, "", f"{language} runs a shell")
             if "-c" not in words:
                 dispatch(ev, words[1:], "")
         run = [literal] if literal is not None and literal.end else []
     listed = {literal.text for literal in literals if id(literal) in used}
-    for value in texts:
+    for words in _word_lists(code):
+        dispatch(ev, words, "")
+    whole = [_completed(code, literal) for literal in literals if literal.end and id(literal) not in used]
+    for value in dict.fromkeys([*whole, *texts]):
         if value not in listed and len(value) > 2 and _worth_a_look(ev, value):
             run_shell(ev, value, None, "", f"{language} runs a shell")
+
+
+def _completed(code: str, literal: _Literal) -> str:
+    """Return a literal with unknown text where the program adds or formats something."""
+    after = code[literal.end : literal.end + 40].lstrip()
+    before = code[max(0, literal.start - 40) : literal.start].rstrip("fFrRbB \n\t")
+    value = literal.text
+    if after[:1] == "%" or after.startswith(".format") or "%s" in value:
+        value = re.sub(r"%[sdr]|\{\w*\}", UNKNOWN, value)
+    if after[:1] in ("+", ".") and after[1:2] not in ("f", "s", "e"):
+        value += UNKNOWN
+    if before[-1:] in ("+", ".") and literal.start:
+        value = UNKNOWN + value
+    return value
+
+
+def _word_lists(code: str) -> list[list[str]]:
+    """Return the lists of words that Perl writes ``qw(…)`` and Ruby ``%w[…]``."""
+    found = ["".join((*groups[:4], groups[5])).split() for groups in _WORDS.findall(code)]
+    return [words for words in found if words]
+
+
+def _hands_on(literals: list[_Literal]) -> bool:
+    """Say whether a function that unlinks is named by a string, to be called by another."""
+    return any(literal.text in ("unlink", "rmdir") for literal in literals)
 
 
 def _worth_a_look(ev: Evaluator, value: str) -> bool:
@@ -382,8 +433,8 @@ def _refuse_files(ev: Evaluator, code: str, skeleton: str, texts: list[str], lan
     if _DOTENV.search(code):
         raise Refused(ENV_FILE, "a program loads .env")
     words = [*texts]
-    for match in _WORDS.finditer(code):
-        words += match[2].split()
+    for found in _word_lists(code):
+        words += found
     if language == "awk" and not re.search(r"getline|system|\||>|<|ARGV|while|-f", skeleton):
         return
     globbing = re.search(r"glob|Dir\b|find|match", skeleton, re.IGNORECASE) is not None

@@ -50,6 +50,7 @@ WRAPPERS: dict[str, tuple[str, tuple[str, ...], int]] = {
     "fakechroot": ("cd", (), 0),
     "fakeroot": ("lisb", (), 0),
     "faketime": ("f", (), 1),
+    "flock": ("wE", ("timeout", "conflict-exit-code"), 1),
     "firejail": ("", (), 0),
     "gosu": ("", (), 1),
     "gtime": ("fo", ("format", "output"), 0),
