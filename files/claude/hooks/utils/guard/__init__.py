@@ -31,7 +31,7 @@ def decide(tool: str, tool_input: object, cwd: str, policy: Policy) -> Verdict:
 
             refuse_by_text(ev.command, ev)
     except Refused as refused:
-        return Verdict(refused.reason, _line(refused.what), INSTEAD[refused.reason], tuple(ev.trail))
+        return Verdict(refused.reason, _line(refused.what), INSTEAD[refused.reason], refused.trail)
     except Exception as error:
         what = f"the guard failed ({type(error).__name__}: {error})"
         return Verdict(GUARD_ERROR, _line(what), INSTEAD[GUARD_ERROR], tuple(ev.trail))

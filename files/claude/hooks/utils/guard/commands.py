@@ -171,6 +171,9 @@ def run_words(ev: Evaluator, argv: list[str], stdin: str, what: str, *, function
         if ev.depth > 200:
             raise TooLargeError
         return dispatch(ev, argv, stdin, functions=functions)
+    except Refused as refused:
+        refused.came_by(ev.trail)
+        raise
     finally:
         ev.depth -= 1
         ev.trail.pop()

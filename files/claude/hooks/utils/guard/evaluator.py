@@ -98,6 +98,9 @@ class Evaluator:
                 refuse_by_text(command, self)
                 return UNKNOWN
             return self.run(statements, stdin)
+        except Refused as refused:
+            refused.came_by(self.trail)
+            raise
         finally:
             self.source = outer
             self.depth -= 1
@@ -106,8 +109,10 @@ class Evaluator:
 
     def finish(self) -> None:
         """Evaluate what runs when the shell ends."""
-        for trap in self.traps[:20]:
-            self.script(trap, what="trap")
+        for _ in range(20):
+            if not self.traps:
+                return
+            self.script(self.traps.pop(0), what="trap")
 
     def refuse_smelling(self, command: str) -> None:
         """Refuse a script of unknown text whose origin smells of a protected act."""

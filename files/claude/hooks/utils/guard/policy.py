@@ -217,13 +217,11 @@ def deny_rules(policy: Policy) -> list[str]:
     rules: list[str] = []
     for pattern in policy.patterns:
         names: Iterable[str] = [pattern]
-        if "*" in pattern and any(matches(activate(pattern.lower()), "x" + s) for s in policy.templates):
-            names = [pattern]
-        elif "*" in pattern:
-            stem = pattern.lower()
-            clash = any(matches(activate(stem), stem.replace("*", s.lstrip("."))) for s in policy.templates)
-            if clash:
-                names = [pattern.replace("*", word) for word in _SAMPLES if word != "x"]
+        tries = [pattern.replace("*", word + suffix) for suffix in policy.templates for word in ("", "x")]
+        if any(matches(activate(pattern), name) and policy.is_template(name) for name in tries) or ("*" in pattern and any(
+            policy.is_template(pattern.replace("*", s[1:])) for s in policy.templates
+        )):
+            names = [pattern.replace("*", word) for word in _SAMPLES if word != "x"]
         for name in names:
             rule = f"Read(//**/{name})" if not name.startswith("/") else f"Read(/{name})"
             if rule not in rules:

@@ -37,6 +37,11 @@ class Refused(Exception):  # noqa: N818 - a decision, not an error
         super().__init__(what)
         self.reason = reason
         self.what = what
+        self.trail: tuple[str, ...] = ()
+
+    def came_by(self, trail: list[str]) -> None:
+        """Keep the deepest trail: what unwinds knows less."""
+        self.trail = self.trail or tuple(trail)
 
 
 INSTEAD = {
