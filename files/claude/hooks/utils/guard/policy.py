@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from utils.guard.marks import activate, matches
 from utils.quickjson import loads
 
 TYPE_CHECKING = False  # typing itself costs a third of a hook
@@ -217,13 +216,16 @@ def deny_rules(policy: Policy) -> list[str]:
     rules: list[str] = []
     for pattern in policy.patterns:
         names: Iterable[str] = [pattern]
-        tries = [pattern.replace("*", word + suffix) for suffix in policy.templates for word in ("", "x")]
-        if any(matches(activate(pattern), name) and policy.is_template(name) for name in tries) or ("*" in pattern and any(
-            policy.is_template(pattern.replace("*", s[1:])) for s in policy.templates
-        )):
+        if "*" in pattern and _may_be_template(pattern, policy):
             names = [pattern.replace("*", word) for word in _SAMPLES if word != "x"]
         for name in names:
             rule = f"Read(//**/{name})" if not name.startswith("/") else f"Read(/{name})"
             if rule not in rules:
                 rules.append(rule)
     return rules
+
+
+def _may_be_template(pattern: str, policy: Policy) -> bool:
+    """Say whether `pattern` also matches templates: ``.env.*`` does, ``*.pem`` does not."""
+    words = [word for suffix in policy.templates for word in (suffix, suffix[1:])]
+    return any(policy.is_template(pattern.replace("*", word)) for word in words)
