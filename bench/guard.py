@@ -1,12 +1,12 @@
 """How right and how fast the guard is: ``bench/guard.py [--corpus FILE]... [--peer COMMAND] [--runs N]``.
 
-Scores the guard on its own corpus and on any others given, without the cases that are marked undecidable or for
-which either verdict is right; times it beside an empty interpreter and, when given, beside another guard, in
-turns, so that whatever else the machine does falls on all alike; and times its worst cases. Commands of a corpus
-are data: they are judged, never run. Exits 1 when a figure misses its target.
+Scores the guard on its own corpus and on any others given, without the cases that are marked undecidable or
+for which either verdict is right; times it beside an empty interpreter and, when given, beside another guard,
+in turns, so that whatever else the machine does falls on all alike; and times its worst cases. Commands of a
+corpus are data: they are judged, never run. Exits 1 when a figure misses its target.
 
-A corpus holds one JSON object a line: ``tool_name``, ``tool_input``, ``expect`` (block, allow, ask) and optionally
-``cwd``, ``home``, ``category`` or ``tag``, ``difficulty``, ``acceptable``.
+A corpus holds one JSON object a line: ``tool_name``, ``tool_input``, ``expect`` (block, allow, ask) and
+optionally ``cwd``, ``home``, ``category`` or ``tag``, ``difficulty``, ``acceptable``.
 """
 
 from __future__ import annotations
