@@ -76,7 +76,7 @@ def test_tools_fold_into_the_closed_list(name: object, folded: str) -> None:
     [
         ("claude-opus-5-5", "claude-opus-5-5"),
         ("us.anthropic.claude-opus-5-20260101-v1:0", "us.anthropic.claude-opus-5-20260101-v1:0"),
-        ("claude-opus-5[1m]", "claude-opus-5[1m]"),
+        ("claude-opus-5[1m]", "claude-opus-5"),
         ("a model", "other"),
         ('a"b', "other"),
         ("x" * 65, "other"),

@@ -76,7 +76,10 @@ def fleet(sessions: list[Any], chance: random.Random) -> Fleet:
             name = f"r{number}-{index}"
             bodies.append(logs([event("api_request", **_of(mine), request_id=name, cost_usd=cost / 10**9)]))
             for use, tool in enumerate(tools):
-                made = {"request_id": name, "tool_name": tool, "tool_use_id": f"{name}-{use}"}
+                made: dict[str, Any] = (
+                    {} if number % 2 else {"request_id": name}
+                )  # an older client does not say which
+                made |= {"tool_name": tool, "tool_use_id": f"{name}-{use}"}
                 bodies.append(logs([event("tool_decision", **_of(mine), **made)]))
             called = sorted(FOLDED.get(tool, tool) for tool in tools) or ["none"]
             for place, tool in enumerate(called):

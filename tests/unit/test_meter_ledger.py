@@ -286,6 +286,39 @@ def test_decision_and_result_of_one_call_are_one_call(world: World) -> None:
     assert world.total(TOOL_COST, tool="Read") == 0.25
 
 
+def test_a_client_that_does_not_say_which_request_called_is_taken_in_the_order_of_its_events(
+    world: World,
+) -> None:
+    world.write(line("SessionStart"))
+    world.export(
+        logs(
+            [
+                event("tool_result", time=4, tool_name="Bash", tool_use_id="u0"),
+                event("tool_decision", time=6, tool_name="Read", tool_use_id="u1"),
+                event("tool_decision", time=3, tool_name="Bash", tool_use_id="u0"),
+                request("r2", 0.5, time=5, query_source="sdk"),
+                request("title", 0.125, time=2, query_source="generate_session_title"),
+                request("r1", 0.25, time=1, query_source="sdk"),
+                request("r3", 1.0, time=7, query_source="sdk"),
+            ]
+        )
+    )
+    world.write(line("SessionEnd"))
+    world.ledger.tick(now=NOW + 15, boot_id="b")
+    found = {tool: world.total(TOOL_COST, tool=tool) for tool in ("Bash", "Read", "none")}
+    assert found == {"Bash": 0.25, "Read": 0.5, "none": 1.125}
+
+
+def test_a_request_is_not_settled_while_its_follower_is_new(world: World) -> None:
+    world.write(line("SessionStart"))
+    world.export(logs([request("r1", 0.5, time=1)]))
+    world.export(logs([request("r2", 0.5, time=2)]), now=NOW + 100)
+    world.ledger.tick(now=NOW + 101, boot_id="b")
+    world.export(logs([decision("r1", "Bash", "u0")]), now=NOW + 102)
+    world.ledger.tick(now=NOW + 117, boot_id="b")
+    assert world.total(TOOL_COST, tool="Bash") == 0.5
+
+
 def test_the_last_request_of_a_session_is_settled_by_its_end(world: World) -> None:
     world.write(line("SessionStart"), line("SessionEnd", time=NOW + 1))
     world.export(logs([request("r1", 0.5, time=1)]))

@@ -405,8 +405,13 @@ def fold_tool(name: object) -> str:
 
 
 def fold_model(name: object) -> str:
-    """Return a model's name if it looks like one; the ledger also caps how many there are."""
-    return name if isinstance(name, str) and _MODEL.match(name) else OTHER
+    """Return a model's name if it looks like one; the ledger also caps how many there are.
+
+    Without the size of the context window in brackets, which Claude Code's metrics have and its events lack.
+    """
+    if not isinstance(name, str) or not _MODEL.match(name):
+        return OTHER
+    return name.partition("[")[0]
 
 
 def fold_name(name: str) -> str:

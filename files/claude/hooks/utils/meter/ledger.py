@@ -299,19 +299,22 @@ class Ledger:
         session = session_of(event.attributes.get("session.id"))
         adds = account.of_event(event)
         request = identifier_of(event.attributes.get("request_id"))
+        order = event.time + int(otlp.number(event.attributes.get("event.sequence")) or 0) % 10**6
         if event.name == "api_request":
             if request:
-                call = partners.Call(session, request, _conversation(event), event.time)
+                call = partners.Call(session, request, _conversation(event), _can_call(event), order)
                 if not partners.requested(db, call, cost=account.cost(event), now=now):
                     return
             else:
                 adds.append(Add("claude_code_tool_cost_usd_total", (UNKNOWN,), account.cost(event)))
-        elif event.name in ("tool_decision", "tool_result") and request:
+        elif event.name in ("tool_decision", "tool_result"):
             use = identifier_of(event.attributes.get("tool_use_id"))
             tool = contract.fold_tool(event.attributes.get("tool_name"))
             if event.attributes.get("tool_source") == "mcp":
                 tool = "mcp"
-            partners.called(db, partners.Call(session, request), use=use or tool, tool=tool, now=now)
+            if request or use:
+                call = partners.Call(session, request, time=order)
+                partners.called(db, call, use=use or tool, tool=tool, now=now)
         if adds:
             self._join(db, session, adds, now=now)
 
@@ -416,3 +419,9 @@ def _conversation(event: Event) -> str:
     """Return what tells parallel conversations of one session apart; agents have names, so hashed."""
     names = [str(event.attributes.get(key, "")) for key in ("query_source", "agent_id")]
     return hashlib.sha256("/".join(names).encode("utf-8", "replace")).hexdigest()[:16]
+
+
+def _can_call(event: Event) -> bool:
+    """Return whether the asker can call tools: the main conversation and agents, not titles and summaries."""
+    source = str(event.attributes.get("query_source", "sdk"))
+    return source.startswith(("sdk", "repl_main_thread")) or "agent" in source

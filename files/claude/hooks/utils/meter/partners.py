@@ -28,6 +28,7 @@ REQUESTS = 20_000
 QUIET = 15.0  # seconds; three of the client's export intervals
 REQUEST_AGE = 1800.0  # seconds a request may wait for a tool that a person has yet to allow
 SETTLED_HOURS = 6
+CALLS = 256  # tools of one request
 
 
 def known(db: sqlite3.Connection, digest: bytes, *, now: float) -> bool:
@@ -100,11 +101,15 @@ def _adds(text: str) -> list[Add]:
 
 
 class Call(NamedTuple):
-    """What names a request and where in its conversation it stands; `time` in nanoseconds."""
+    """What names a request and where in its conversation it stands.
+
+    calls: whether what asked can call tools. time: nanoseconds, in one process in the order of its events.
+    """
 
     session: str
     request: str
     conversation: str = ""
+    calls: bool = True
     time: int = 0
 
 
@@ -116,26 +121,37 @@ def requested(db: sqlite3.Connection, call: Call, *, cost: int, now: float) -> b
     if row is not None and row[0] is not None:
         return False
     db.execute(
-        "INSERT INTO requests (session, request, conversation, time, cost, tools, heard) "
-        "VALUES (?, ?, ?, ?, ?, '{}', ?) ON CONFLICT (session, request) DO UPDATE SET cost = excluded.cost, "
-        "conversation = excluded.conversation, time = excluded.time, heard = excluded.heard",
-        (call.session, call.request, call.conversation, call.time, cost, now),
+        "INSERT INTO requests (session, request, conversation, calls, time, cost, tools, heard) "
+        "VALUES (?, ?, ?, ?, ?, ?, '{}', ?) ON CONFLICT (session, request) DO UPDATE SET "
+        "cost = excluded.cost, conversation = excluded.conversation, calls = excluded.calls, "
+        "time = excluded.time, heard = excluded.heard",
+        (call.session, call.request, call.conversation, call.calls, call.time, cost, now),
     )
     return True
 
 
 def called(db: sqlite3.Connection, call: Call, *, use: str, tool: str, now: float) -> None:
-    """Note that the request `call` called `tool`, once for each `use`."""
+    """Note that the request `call` called `tool`, once for each `use`.
+
+    Clients before 2.1.330 do not say which request called: then it is the one before, if that can call.
+    """
+    if not call.request:
+        db.execute(
+            "INSERT INTO loose VALUES (?, ?, ?, ?, ?) ON CONFLICT (session, use) DO UPDATE SET "
+            "time = MIN(time, excluded.time)",
+            (call.session, use, tool, call.time, now),
+        )
+        return
     row = db.execute(
         "SELECT tools FROM requests WHERE session = ? AND request = ?", (call.session, call.request)
     ).fetchone()
     tools = json.loads(row[0]) if row else {}
-    if use in tools or len(tools) >= 256:
+    if use in tools or len(tools) >= CALLS:
         return
     tools[use] = tool
     db.execute(
-        "INSERT INTO requests (session, request, conversation, time, cost, tools, heard) "
-        "VALUES (?, ?, '', 0, NULL, ?, ?) "
+        "INSERT INTO requests (session, request, conversation, calls, time, cost, tools, heard) "
+        "VALUES (?, ?, '', 1, 0, NULL, ?, ?) "
         "ON CONFLICT (session, request) DO UPDATE SET tools = excluded.tools, heard = excluded.heard",
         (call.session, call.request, json.dumps(tools), now),
     )
@@ -147,36 +163,49 @@ Settled = tuple[str, list[Add]]
 def settle(db: sqlite3.Connection, *, now: float) -> list[Settled]:
     """Return what the tools of finished requests cost, by session.
 
-    A request is finished when nothing was heard of it for `QUIET` seconds and its conversation went on or its
-    session ended, or when it is old; the client asks anew only after all tools of an answer have run.
+    A request is finished when its conversation went on or its session ended and nothing was heard of any of
+    them for `QUIET` seconds, or when it is old; the client asks anew only after all tools of an answer ran.
     """
     top = db.execute("SELECT MAX(rowid) FROM requests").fetchone()[0]
     if top is None:
         return []
+    quiet = now - QUIET
     rows = db.execute(
-        "SELECT r.session, request, cost, tools FROM requests r LEFT JOIN sessions s ON s.id = r.session "
-        "WHERE settled = 0 AND (r.rowid <= ? OR r.heard <= ? OR r.heard <= ? AND (s.live = 0 OR EXISTS "
-        "(SELECT 1 FROM requests n WHERE n.session = r.session AND n.conversation = r.conversation "
-        "AND n.time > r.time AND n.cost IS NOT NULL)))",
-        (top - REQUESTS, now - REQUEST_AGE, now - QUIET),
+        "SELECT r.session, request, cost, tools, calls, time FROM requests r "
+        "LEFT JOIN sessions s ON s.id = r.session "
+        "WHERE settled = 0 AND (r.rowid <= ? OR r.heard <= ? OR r.heard <= ? AND ("
+        "s.live = 0 AND s.heard <= ? OR EXISTS (SELECT 1 FROM requests n WHERE n.session = r.session "
+        "AND n.conversation = r.conversation AND n.time > r.time AND n.cost IS NOT NULL AND n.heard <= ?)))",
+        (top - REQUESTS, now - REQUEST_AGE, quiet, quiet, quiet),
     ).fetchall()
     settled: list[Settled] = []
-    for session, request, cost, tools in rows:
+    for session, request, cost, tools, calls, time in rows:
         db.execute(
             "UPDATE requests SET settled = 1, tools = '{}' WHERE session = ? AND request = ?",
             (session, request),
         )
         if cost is not None:
-            parts = shares(cost, list(json.loads(tools).values()))
-            settled.append(
-                (session, [Add("claude_code_tool_cost_usd_total", (t,), part) for t, part in parts])
-            )
+            names = list(json.loads(tools).values()) or (_loose(db, session, time) if calls else [])
+            adds = [
+                Add("claude_code_tool_cost_usd_total", (tool,), part) for tool, part in shares(cost, names)
+            ]
+            settled.append((session, adds))
     return settled
+
+
+def _loose(db: sqlite3.Connection, session: str, time: int) -> list[str]:
+    """Return the tools called after the request at `time` and before the next one that can call."""
+    rows = db.execute(
+        "SELECT tool FROM loose WHERE session = ? AND time > ? AND time <= COALESCE((SELECT MIN(time) "
+        "FROM requests WHERE session = ? AND time > ? AND calls AND cost IS NOT NULL), time) LIMIT ?",
+        (session, time, session, time, CALLS),
+    ).fetchall()
+    return [row[0] for row in rows]
 
 
 def follow(db: sqlite3.Connection, *, now: float) -> None:
     """Follow a clock that was set back: nothing was heard of in the future."""
-    for table in ("digests", "streams", "waiting", "requests"):
+    for table in ("digests", "streams", "waiting", "requests", "loose"):
         db.execute(f"UPDATE {table} SET heard = ? WHERE heard > ?", (now, now))  # noqa: S608
 
 
@@ -189,6 +218,10 @@ def forget(db: sqlite3.Connection, *, now: float) -> None:
     db.execute(
         "DELETE FROM requests WHERE settled = 1 AND "
         "(heard < ? OR rowid <= (SELECT MAX(rowid) FROM requests) - ?)",
+        (now - SETTLED_HOURS * 3600, 2 * REQUESTS),
+    )
+    db.execute(
+        "DELETE FROM loose WHERE heard < ? OR rowid <= (SELECT MAX(rowid) FROM loose) - ?",
         (now - SETTLED_HOURS * 3600, 2 * REQUESTS),
     )
     surplus = "heard < ? OR stream IN (SELECT stream FROM streams ORDER BY heard DESC LIMIT -1 OFFSET ?)"

@@ -43,11 +43,15 @@ SCHEMA = (
     """,
     """
     CREATE TABLE requests (
-        session TEXT, request TEXT, conversation TEXT NOT NULL, time INTEGER NOT NULL, cost INTEGER,
-        tools TEXT NOT NULL, heard REAL NOT NULL, settled INTEGER NOT NULL DEFAULT 0,
+        session TEXT, request TEXT, conversation TEXT NOT NULL, calls INTEGER NOT NULL, time INTEGER NOT NULL,
+        cost INTEGER, tools TEXT NOT NULL, heard REAL NOT NULL, settled INTEGER NOT NULL DEFAULT 0,
         PRIMARY KEY (session, request));
+    CREATE TABLE loose (
+        session TEXT, use TEXT, tool TEXT NOT NULL, time INTEGER NOT NULL, heard REAL NOT NULL,
+        PRIMARY KEY (session, use));
     CREATE INDEX requests_open ON requests (settled, heard);
     CREATE INDEX requests_conversation ON requests (session, conversation, time);
+    CREATE INDEX requests_time ON requests (session, time);
     """,
 )
 
