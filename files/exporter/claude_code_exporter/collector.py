@@ -15,6 +15,8 @@ from claude_code_exporter import __version__
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+    from claude_code_exporter.posture import Posture
+
 
 class Collector:
     """A prometheus-client collector over families."""
@@ -46,9 +48,14 @@ def render(totals: Callable[[bool], bytes], own: Iterable[Family], accept: str =
 
 
 def own_families(
-    *, lag: float, ledger_bytes: int, pushes: tuple[float, int] | None, constant_labels: Mapping[str, str]
+    *,
+    lag: float,
+    ledger_bytes: int,
+    pushes: tuple[float, int] | None,
+    posture: Posture | None,
+    constant_labels: Mapping[str, str],
 ) -> list[Family]:
-    """Make the families that tell of the exporter itself.
+    """Make the families that tell of the exporter itself, and of the host's test of its guard.
 
     `lag` is in seconds; `pushes` is the time of the last push that arrived (0 for none) and the number
     of those that did not, or None for an exporter that is scraped.
@@ -65,6 +72,12 @@ def own_families(
     if pushes:
         values.append(("claude_code_exporter_last_push_timestamp_seconds", {}, pushes[0]))
         values.append(("claude_code_exporter_push_failures_total", {}, pushes[1]))
+    if posture:
+        values.append(
+            ("claude_code_bundle_info", {"version": posture.version, "hash": posture.digest}, 1),
+        )
+        if posture.guard_effective is not None:
+            values.append(("claude_code_guard_effective", {}, posture.guard_effective))
     return [_one(name, {**constant_labels, **labels}, value) for name, labels, value in values]
 
 

@@ -80,6 +80,7 @@ class Config:
     session_timeout: float = 1800.0
     session_linger: float = 900.0
     debut: float = 0.0
+    posture_file: Path | None = None
 
 
 class _Section:
@@ -206,6 +207,7 @@ def parse(values: object) -> Config:
         session_timeout=top.number("session_timeout", 1800, low=10, high=604800),
         session_linger=top.number("session_linger", 900, low=0, high=604800),
         debut=top.number("debut", 0, low=0, high=3600),
+        posture_file=top.optional_path("posture_file"),
     )
     top.done()
     _check(config)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from meter.ledger import Ledger, LedgerBusy, LedgerError
 
-from claude_code_exporter import selfcheck
+from claude_code_exporter import posture, selfcheck
 from claude_code_exporter.canary import fly
 from claude_code_exporter.collector import own_families, render
 from claude_code_exporter.config import ConfigError, load, options
@@ -67,6 +67,7 @@ class Daemon:
             lag=self.journals.lag(time.time()),
             ledger_bytes=self.keeper.ledger.size(),
             pushes=(self.pusher.last_success, self.pusher.failures) if self.pusher else None,
+            posture=posture.read(self._config.posture_file, now=time.time()),
             constant_labels=self._config.labels,
         )
         return render(totals, own, accept)
