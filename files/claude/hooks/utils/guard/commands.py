@@ -6,7 +6,9 @@ import os
 
 from utils.guard import deletion
 from utils.guard.builtins import BUILTINS
+from utils.guard.deletion import DELETERS
 from utils.guard.envfiles import mentions_protected, names_protected
+from utils.guard.finders import FINDERS
 from utils.guard.marks import GLOBS, UNKNOWN, UNKNOWN_ENV, UNKNOWN_RM, activate, is_known, matches, plain
 from utils.guard.syntax import TooLargeError
 from utils.guard.tables import (
@@ -27,6 +29,7 @@ TYPE_CHECKING = False  # typing itself costs a third of a hook
 if TYPE_CHECKING:
     from utils.guard.evaluator import Evaluator
 
+HANDLERS = {**DELETERS, **FINDERS}
 _VERSION = "0123456789.-"
 _RISKY = (
     "rm",
@@ -86,7 +89,7 @@ def program(ev: Evaluator, base: str, argv: list[str], stdin: str) -> str:
     handler = BUILTINS.get(base)
     if handler is not None:
         return handler(ev, argv, stdin)
-    handler = deletion.HANDLERS.get(base)
+    handler = HANDLERS.get(base)
     if handler is not None:
         return handler(ev, argv, stdin)
     if base in SHELLS:
@@ -521,7 +524,7 @@ def _is_critical(word: str) -> bool:
     """Say whether `word` is a program that a wrapper would be used to hide."""
     base = base_name(word)
     return (
-        base in deletion.HANDLERS
+        base in HANDLERS
         or base in SHELLS
         or base in WRAPPERS
         or base in ("env", "rm", "eval")

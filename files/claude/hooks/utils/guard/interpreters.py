@@ -10,10 +10,10 @@ from __future__ import annotations
 import re
 
 from utils.guard import smell
-from utils.guard.builtins import decoded
 from utils.guard.commands import dispatch, opens, run_shell
 from utils.guard.deletion import refuse_targets
 from utils.guard.envfiles import mentions_protected, names_protected
+from utils.guard.filters import decoded
 from utils.guard.marks import DEEP, UNKNOWN, activate, is_known, is_literal, plain
 from utils.guard.verdict import ENV_FILE, RM_RF, Refused
 from utils.guard.words import unescape

@@ -45,7 +45,7 @@ def refuse_by_text(command: str, ev: Evaluator) -> None:
 
 def verdict(command: str, policy: Policy) -> str:
     """Return the reason for which the text of `command` is refused, or nothing; linear in its length."""
-    for text in _readings(command):
+    for text in dict.fromkeys(_readings(command)):
         if _deletes(text):
             return RM_RF
         if _opens(text, policy):
@@ -69,7 +69,8 @@ def _readings(command: str) -> list[str]:
 def _deletes(text: str) -> bool:
     if ("rm" in text or "remove" in text) and (smell.deletes(text.lower()) or _PROGRAM.search(text)):
         return True
-    return any(_stages_delete(statement.split("|")) for statement in _STATEMENT.split(text))
+    statements = dict.fromkeys(_STATEMENT.split(text))
+    return any(_stages_delete(statement.split("|")) for statement in statements)
 
 
 def _stages_delete(stages: list[str]) -> bool:
@@ -106,7 +107,7 @@ def _may_be_rm(program: str) -> bool:
 
 
 def _opens(text: str, policy: Policy) -> bool:
-    for segment in _SEGMENT.split(text):
+    for segment in dict.fromkeys(_SEGMENT.split(text)):
         words = segment.replace("<", " < ").replace(">", " > ").split()
         if not words:
             continue

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 MOST_WORDS = 1_500  # shfmt prints some 700 bytes for each; above that the text rule decides
 MOST_STATEMENTS = 5_000
+MOST_EXPANSIONS = 3_000
 MOST_DEPTH = 48  # shfmt indents, so its output grows with the square of the depth
 _RESERVED = frozenset(
     [
@@ -72,6 +73,8 @@ def parse(command: str, shfmt: str) -> tuple[list[Node], bytes]:
     shfmt: the program's path, or empty when the host has none. Raises `TooLargeError`, `Unparsable`.
     """
     if "<<" not in command and sum(map(command.count, ";\n|&")) > MOST_STATEMENTS:
+        raise TooLargeError
+    if command.count("$") > MOST_EXPANSIONS:
         raise TooLargeError
     statements = lex(command)
     if statements is not None:
