@@ -200,7 +200,7 @@ def _unalias(ev: Evaluator, argv: list[str], _stdin: str) -> str:
 
 
 def _hash(ev: Evaluator, argv: list[str], _stdin: str) -> str:
-    from utils.guard.commands import base_name
+    from utils.guard.argv import base_name
 
     if len(argv) > 3 and argv[1] == "-p":
         for name in argv[3:]:
@@ -225,7 +225,8 @@ def _declare(ev: Evaluator, argv: list[str], _stdin: str) -> str:
 
 def _copy(ev: Evaluator, argv: list[str], _stdin: str) -> str:
     """Follow cp, mv, ln and install: programs under other names, files and links that the command makes."""
-    from utils.guard.commands import base_name, opens
+    from utils.guard.access import opens
+    from utils.guard.argv import base_name
 
     base = argv[0].rpartition("/")[2]
     opens(ev, base, argv)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from utils.guard.commands import dispatch, opens, options_end, run_shell, run_words
+from utils.guard.access import opens
+from utils.guard.argv import options_end
+from utils.guard.commands import dispatch, run_shell, run_words
 from utils.guard.deletion import refuse_targets
 from utils.guard.marks import DEEP, UNKNOWN, plain
 from utils.guard.verdict import Refused

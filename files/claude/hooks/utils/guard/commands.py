@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import os
-
-from utils.guard import deletion
+from utils.guard import deletion, wrappers
+from utils.guard.access import opens
+from utils.guard.argv import base_name
 from utils.guard.builtins import BUILTINS
 from utils.guard.deletion import DELETERS
-from utils.guard.envfiles import mentions_protected, names_protected
+from utils.guard.envfiles import names_protected
 from utils.guard.finders import FINDERS
-from utils.guard.marks import GLOBS, UNKNOWN, UNKNOWN_ENV, UNKNOWN_RM, activate, is_known, matches, plain
+from utils.guard.marks import GLOBS, UNKNOWN, UNKNOWN_ENV, UNKNOWN_RM, is_known, matches, plain
 from utils.guard.syntax import TooLargeError
 from utils.guard.tables import (
     COMMAND_OPTIONS,
-    GIT_ONLY_NAMES,
     INTERPRETERS,
-    ONLY_NAMES,
     PACKAGE_RUNNERS,
-    PATTERN_FIRST,
     RUNNERS,
     SHELLS,
-    TEXT_OPTIONS,
+    VERSION,
     WRAPPERS,
 )
 from utils.guard.verdict import ENV_FILE, RM_RF, Refused
@@ -30,7 +27,6 @@ if TYPE_CHECKING:
     from utils.guard.evaluator import Evaluator
 
 HANDLERS = {**DELETERS, **FINDERS}
-_VERSION = "0123456789.-"
 _RISKY = (
     "rm",
     "unlink",
@@ -46,15 +42,6 @@ _RISKY = (
     "cat",
     "shred",
 )
-_READERS_OF_LINKS = 64  # arguments whose symbolic links are looked up
-
-
-def base_name(name: str) -> str:
-    """Return the name by which a program is known: no directory, no .exe, lower case."""
-    base = name.rpartition("/")[2].lower() if "/" in name else name.lower()
-    if "\\" in base:
-        base = base.rpartition("\\")[2]
-    return base.removesuffix(".exe")
 
 
 def dispatch(ev: Evaluator, argv: list[str], stdin: str, *, functions: bool = True) -> str:
@@ -95,12 +82,12 @@ def program(ev: Evaluator, base: str, argv: list[str], stdin: str) -> str:
     if base in SHELLS:
         return _shell(ev, argv, stdin)
     if base in COMMAND_OPTIONS:
-        _command_options(ev, base, argv)
+        wrappers.command_options(ev, base, argv)
     if base in WRAPPERS:
-        return _wrapper(ev, base, argv, stdin)
+        return wrappers.wrapper(ev, base, argv, stdin)
     if base == "env":
-        return _env(ev, argv, stdin)
-    language = INTERPRETERS.get(base) or INTERPRETERS.get(base.rstrip(_VERSION))
+        return wrappers.env(ev, argv, stdin)
+    language = INTERPRETERS.get(base) or INTERPRETERS.get(base.rstrip(VERSION))
     if language is not None:
         from utils.guard.interpreters import interpret
 
@@ -110,13 +97,13 @@ def program(ev: Evaluator, base: str, argv: list[str], stdin: str) -> str:
 
         carriers.carry(ev, base, argv, stdin)
     elif base in RUNNERS or base in PACKAGE_RUNNERS:
-        rest = _runner(base, argv)
+        rest = wrappers.run_by_name(base, argv)
         if rest:
             return dispatch(ev, rest, stdin)
     elif base == "su" and stdin:
         run_shell(ev, stdin, None, "", "su reads a script from its input")
     else:
-        _perhaps_wrapper(ev, argv, stdin)
+        wrappers.perhaps_wrapper(ev, argv, stdin)
     opens(ev, base, argv)
     return ev.unknown(" ".join(argv), stdin)
 
@@ -214,7 +201,7 @@ def _unknown_program(ev: Evaluator, argv: list[str], stdin: str) -> str:
         recursive, forced, _ = deletion.rm_options(argv[1:])
         if recursive and forced and all(len(a) < 5 for a in argv[1:] if a[:1] == "-" and a[:2] != "--"):
             raise Refused(RM_RF, f"{shown} may be rm: its program cannot be known")
-    _perhaps_wrapper(ev, argv, stdin)
+    wrappers.perhaps_wrapper(ev, argv, stdin)
     opens(ev, "", argv)
     return ev.unknown(" ".join(argv), stdin)
 
@@ -324,283 +311,3 @@ def _file(ev: Evaluator, path: str, arguments: list[str], stdin: str) -> str:
     if not is_known(path):
         ev.refuse_smelling(path)
     return UNKNOWN
-
-
-def options_end(argv: list[str], short: str, long: tuple[str, ...], at: int = 1) -> int:
-    """Return the index of the first operand after options, some of which take the next word."""
-    while at < len(argv):
-        word = argv[at]
-        if word == "--":
-            return at + 1
-        if word[:1] != "-" or word == "-":
-            return at
-        if word.startswith("--"):
-            if "=" not in word and word[2:] in long:
-                at += 1
-        else:
-            for index, letter in enumerate(word[1:], 1):
-                if letter in short:
-                    at += index == len(word) - 1
-                    break
-        at += 1
-    return at
-
-
-def _wrapper(ev: Evaluator, base: str, argv: list[str], stdin: str) -> str:
-    short, long, skipped = WRAPPERS[base]
-    if base == "command" and any(word in ("-v", "-V", "-pv", "-pV") for word in argv[1:2]):
-        return "\n".join(argv[2:]) + "\n"
-    opens_files = base == "dotenv"
-    if opens_files:
-        opens(ev, base, argv)
-    at = options_end(argv, short, long)
-    while at < len(argv) and "=" in argv[at] and argv[at].partition("=")[0].isidentifier():
-        name, _, value = argv[at].partition("=")
-        ev.assign(name, [value])
-        at += 1
-    rest = argv[at + skipped :]
-    if skipped and rest and rest[0] == "--":
-        rest = rest[1:]
-    if base in ("sudo", "doas") and any(w in ("-e", "--edit") for w in argv[1:at]):
-        opens(ev, "sudoedit", argv[at:])
-        return ""
-    if not rest:
-        if any(word in ("-s", "-i", "--shell", "--login") for word in argv[1:]) and stdin:
-            return run_shell(ev, stdin, [], "", f"{base} reads a script from its input")
-        return stdin if base == "exec" else ""
-    if rest[0] in ("-v", "-V"):
-        return ""
-    return run_words(ev, rest, stdin, base, functions=base in ("time", "noglob"))
-
-
-def _env(ev: Evaluator, argv: list[str], stdin: str) -> str:
-    at = 1
-    saved = ev.state.variables
-    ev.state.variables = dict(saved)
-    try:
-        while at < len(argv):
-            word = argv[at]
-            if word in ("-u", "--unset", "-C", "--chdir", "-P", "--argv0", "-a"):
-                if word in ("-C", "--chdir") and at + 1 < len(argv):
-                    return _in_directory(ev, argv[at + 1], ["env", *argv[at + 2 :]], stdin)
-                at += 2
-            elif word.startswith("--chdir="):
-                return _in_directory(ev, word[8:], ["env", *argv[at + 1 :]], stdin)
-            elif word.startswith(("-S", "--split-string")) or (
-                word[:1] == "-" and "S" in word and "-" not in word[1:]
-            ):
-                inline = word.partition("S")[2] if word[1] != "-" else word.partition("=")[2]
-                text = inline or (argv[at + 1] if at + 1 < len(argv) else "")
-                rest = argv[at + (1 if inline else 2) :]
-                outer = ev.state.parameters
-                ev.state.parameters = rest
-                try:
-                    return ev.script("env " + text + ' "$@"', stdin=stdin, what="env -S")
-                finally:
-                    ev.state.parameters = outer
-            elif word == "--":
-                at += 1
-                break
-            elif word.startswith("-"):
-                at += 1
-            else:
-                break
-        while at < len(argv) and "=" in argv[at]:
-            name, _, value = argv[at].partition("=")
-            ev.assign(name, [value])
-            at += 1
-            if argv[at : at + 1] in (["-S"], ["-u"], ["-i"], ["-C"]):
-                return _env(ev, ["env", *argv[at:]], stdin)
-        if at >= len(argv):
-            return UNKNOWN
-        words = argv[at:]
-        if " " in words[0] and not is_known(words[0]):
-            words = words[0].split() + words[1:]
-        return run_words(ev, words, stdin, "env")
-    finally:
-        ev.state.variables = saved
-
-
-def _in_directory(ev: Evaluator, directory: str, argv: list[str], stdin: str) -> str:
-    outer = list(ev.state.cwd)
-    ev.state.cwd = [_joined(cwd, directory) for cwd in outer]
-    try:
-        return run_words(ev, argv, stdin, f"in {plain(directory)}")
-    finally:
-        ev.state.cwd = outer
-
-
-def _joined(cwd: str, directory: str) -> str:
-    if not is_known(directory):
-        return UNKNOWN
-    return directory if directory.startswith("/") else f"{cwd}/{directory}"
-
-
-def _runner(base: str, argv: list[str]) -> list[str]:
-    """Return the command that ``npx``, ``poetry run`` and their like run, a version taken off its name."""
-    rest = _run_by(base, argv)
-    return [rest[0][:1] + rest[0][1:].partition("@")[0], *rest[1:]] if rest else []
-
-
-def _run_by(base: str, argv: list[str]) -> list[str]:
-    at = options_end(argv, "pcn" if base in PACKAGE_RUNNERS else "", ("package", "from", "with", "python"))
-    if base in ("npx", "npm", "pnpm", "yarn"):
-        for index, word in enumerate(argv):
-            if word in ("-c", "--call") and index + 1 < len(argv):
-                return ["sh", "-c", argv[index + 1]]
-    if base in PACKAGE_RUNNERS:
-        return argv[at + (base == "pipx" and argv[at : at + 1] == ["run"]) :]
-    if at >= len(argv):
-        return []
-    words = RUNNERS[base]
-    if argv[at] in words:
-        at += 1
-        if base == "uv" and argv[at - 1] == "tool":
-            at += 1
-        if base == "direnv":
-            at += 1
-        at = options_end(argv, "nprw", ("package", "from", "with", "name", "prefix"), at)
-        if base == "aws-vault":
-            at += 1
-            if argv[at : at + 1] == ["--"]:
-                at += 1
-        return argv[at:]
-    if base in ("yarn", "pnpm", "bun") and argv[at] in ("rimraf", "shx", "del-cli"):
-        return argv[at:]
-    return []
-
-
-def _command_options(ev: Evaluator, base: str, argv: list[str]) -> None:
-    """Evaluate the command lines that options of `base` hold."""
-    for option in COMMAND_OPTIONS[base]:
-        for index, word in enumerate(argv[1:], 1):
-            value = ""
-            if word == option and index + 1 < len(argv):
-                value = argv[index + 1]
-            elif option.startswith("--") and word.startswith(option + "="):
-                value = word[len(option) + 1 :]
-            elif not option.startswith("--") and len(option) == 2 and word[:1] == "-" and word[1:2] != "-":
-                letters = word[1:]
-                place = letters.find(option[1])
-                if (place < 0 or not letters[:place].isalpha()) and place != 0:
-                    continue
-                value = letters[place + 1 :] or (argv[index + 1] if index + 1 < len(argv) else "")
-            if value:
-                value = value.removeprefix("exec=").removeprefix("!").removeprefix(":!")
-                run_shell(ev, value, None, "", f"{base} {option}")
-
-
-def _perhaps_wrapper(ev: Evaluator, argv: list[str], stdin: str) -> None:
-    """Follow a command behind a program that is not in the tables, where one plainly stands there."""
-    expects_value = False
-    for index, word in enumerate(argv[1:], 1):
-        if word == "--" or (word == "-c" and base_name(argv[0]).endswith("sh")):
-            if word == "-c" and index + 1 < len(argv):
-                run_shell(ev, argv[index + 1], argv[index + 3 :], stdin, f"{argv[0]} -c")
-            elif index + 1 < len(argv) and _is_critical(argv[index + 1]):
-                run_words(ev, argv[index + 1 :], stdin, plain(argv[0]))
-            return
-        if word.startswith(("--exec=", "--command=")):
-            run_shell(ev, word.partition("=")[2], None, "", plain(argv[0]))
-        if word in ("--exec", "--command", "-exec") and index + 1 < len(argv):
-            value = argv[index + 1]
-            run_shell(ev, value if " " in value else " ".join(argv[index + 1 :]), None, "", plain(argv[0]))
-        if word.startswith("-"):
-            expects_value = "=" not in word
-            continue
-        if _is_critical(word):
-            run_words(ev, argv[index:], stdin, plain(argv[0]))
-            return
-        if not expects_value and not word[:1].isdigit() and "=" not in word:
-            break
-        expects_value = False
-    if "--" in argv[1:]:
-        rest = argv[argv.index("--", 1) + 1 :]
-        if rest and _is_critical(rest[0]):
-            run_words(ev, rest, stdin, plain(argv[0]))
-
-
-def _is_critical(word: str) -> bool:
-    """Say whether `word` is a program that a wrapper would be used to hide."""
-    base = base_name(word)
-    return (
-        base in HANDLERS
-        or base in SHELLS
-        or base in WRAPPERS
-        or base in ("env", "rm", "eval")
-        or INTERPRETERS.get(base.rstrip(_VERSION)) is not None
-    )
-
-
-def opens(ev: Evaluator, base: str, argv: list[str]) -> None:
-    """Refuse the program `base` if it would open a protected file that its arguments name."""
-    if base in ONLY_NAMES or (base == "git" and _git_only_names(argv)):
-        return
-    gives, files = PATTERN_FIRST.get(base, ((), ()))
-    pattern_due = base in PATTERN_FIRST and not any(_gives(word, (*gives, *files)) for word in argv[1:])
-    texts = (*gives, "-t") if base == "gh" else gives
-    skip = False
-    for word in argv[1:]:
-        if skip:
-            skip = False
-            continue
-        if word[:1] == "-" and len(word) > 1:
-            option, equals, _ = word.partition("=")
-            if option in TEXT_OPTIONS or option in texts or _gives(word, texts):
-                skip = not equals and (
-                    option in TEXT_OPTIONS or option[-1:] == texts[0][-1:] if texts else True
-                )
-                continue
-        elif pattern_due:
-            pattern_due = False
-            continue
-        if UNKNOWN_ENV in word or mentions_protected(word, ev.policy, dot_ok=ev.dotglob):
-            raise Refused(ENV_FILE, f"{plain(base or argv[0])} would open {plain(word)[:100]}")
-        if "*" in word and mentions_protected(activate(word), ev.policy):  # a pattern for the program itself
-            low = word.lower()
-            if any(core in low for core in ev.policy.cores()):
-                raise Refused(
-                    ENV_FILE, f"{plain(base or argv[0])} would open what matches {plain(word)[:100]}"
-                )
-    if len(argv) <= _READERS_OF_LINKS and not ev.remote:
-        for word in argv[1:]:
-            if _leads_to_protected(ev, word):
-                raise Refused(
-                    ENV_FILE,
-                    f"{plain(base or argv[0])} would open {plain(word)[:100]}, a link to a protected file",
-                )
-
-
-def _gives(word: str, options: tuple[str, ...]) -> bool:
-    """Say whether `word` is one of `options`, alone, with its value, or at the end of a cluster."""
-    if word[:1] != "-":
-        return False
-    if word[:2] == "--":
-        return word.partition("=")[0] in options
-    return any(len(o) == 2 and (word[:2] == o or (word[-1] == o[1] and word[1:].isalpha())) for o in options)
-
-
-def _leads_to_protected(ev: Evaluator, word: str) -> bool:
-    if word[:1] == "-" or len(word) > 1024 or not word.isascii():
-        return False
-    where = ev.absolute(word)
-    if where in ev.links:
-        return names_protected(ev.links[where], ev.policy)
-    try:
-        return names_protected(os.readlink(where), ev.policy)
-    except (OSError, ValueError):
-        return False
-
-
-def _git_only_names(argv: list[str]) -> bool:
-    at = options_end(argv, "cC", ("git-dir", "work-tree", "namespace"))
-    if at >= len(argv):
-        return True
-    command = argv[at]
-    if command == "log" and any(
-        w in ("-p", "-u", "--patch") or w.startswith(("-L", "-S", "-G")) for w in argv
-    ):
-        return False
-    if command == "rm" or command in GIT_ONLY_NAMES:
-        return True
-    return command == "add" and not any(w in ("-p", "--patch", "-e") for w in argv)

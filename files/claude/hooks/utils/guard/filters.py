@@ -103,7 +103,7 @@ def _directive(kind: str, argument: str, flags: str) -> str:
 
 
 def _cat(ev: Evaluator, argv: list[str], stdin: str) -> str:
-    from utils.guard.commands import opens
+    from utils.guard.access import opens
 
     opens(ev, "cat", argv)
     operands = [word for word in argv[1:] if word == "-" or word[:1] != "-"]
@@ -146,9 +146,7 @@ def _tr(ev: Evaluator, argv: list[str], stdin: str) -> str:
     if len(sets) < 2 or not sets[1]:
         return stdin
     padded = sets[1] + sets[1][-1] * max(0, len(sets[0]) - len(sets[1]))
-    return stdin.translate(
-        {ord(a): b for a, b in zip(reversed(sets[0]), reversed(padded[: len(sets[0])]), strict=False)}
-    )
+    return stdin.translate({ord(sets[0][i]): padded[i] for i in reversed(range(len(sets[0])))})
 
 
 def _range(word: str) -> str:
@@ -189,7 +187,7 @@ def decoded(text: str) -> str:
 
 
 def _base64(ev: Evaluator, argv: list[str], stdin: str) -> str:
-    from utils.guard.commands import opens
+    from utils.guard.access import opens
 
     opens(ev, argv[0], argv)
     operands = [
@@ -231,7 +229,7 @@ def _xxd(ev: Evaluator, argv: list[str], stdin: str) -> str:
 
 def _first_lines(ev: Evaluator, argv: list[str], stdin: str) -> str:
     """Return what a filter that passes a part of its input on may print: all of it."""
-    from utils.guard.commands import opens
+    from utils.guard.access import opens
 
     base = argv[0].rpartition("/")[2]
     opens(ev, base, argv)
@@ -242,7 +240,7 @@ def _first_lines(ev: Evaluator, argv: list[str], stdin: str) -> str:
 
 
 def _grep(ev: Evaluator, argv: list[str], stdin: str) -> str:
-    from utils.guard.commands import opens
+    from utils.guard.access import opens
 
     opens(ev, argv[0].rpartition("/")[2].lower(), argv)
     flags = "".join(word for word in argv[1:] if word[:1] == "-" and word[1:2] != "-")
@@ -266,7 +264,8 @@ def _grep(ev: Evaluator, argv: list[str], stdin: str) -> str:
 
 
 def _sed(ev: Evaluator, argv: list[str], stdin: str) -> str:
-    from utils.guard.commands import opens, run_shell
+    from utils.guard.access import opens
+    from utils.guard.commands import run_shell
 
     opens(ev, "sed", argv)
     scripts = []
@@ -322,7 +321,7 @@ def _sed_substitution(ev: Evaluator, script: str, text: str) -> str:
 
 
 def _other(ev: Evaluator, argv: list[str], stdin: str) -> str:
-    from utils.guard.commands import opens
+    from utils.guard.access import opens
 
     opens(ev, argv[0].rpartition("/")[2], argv)
     return ev.unknown(" ".join(argv), stdin)

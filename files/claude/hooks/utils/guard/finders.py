@@ -204,7 +204,8 @@ _XARGS_VALUES = "adEILnPsRSJ"
 
 
 def _xargs(ev: Evaluator, argv: list[str], stdin: str) -> str:
-    from utils.guard.commands import base_name, run_shell, run_words
+    from utils.guard.argv import base_name
+    from utils.guard.commands import run_shell, run_words
 
     at = 1
     place = ""
@@ -356,9 +357,10 @@ def _filled(word: str, item: str) -> str:
 
 
 def _rsync(ev: Evaluator, argv: list[str], stdin: str) -> str:
-    from utils.guard.commands import _command_options, opens
+    from utils.guard.access import opens
+    from utils.guard.wrappers import command_options
 
-    _command_options(ev, "rsync", argv)
+    command_options(ev, "rsync", argv)
     opens(ev, "rsync", argv)
     operands = [word for word in argv[1:] if word[:1] != "-"]
     deleting = any(word.startswith("--del") for word in argv)

@@ -10,7 +10,8 @@ from __future__ import annotations
 import re
 
 from utils.guard import smell
-from utils.guard.commands import dispatch, opens, run_shell
+from utils.guard.access import opens
+from utils.guard.commands import dispatch, run_shell
 from utils.guard.deletion import refuse_targets
 from utils.guard.envfiles import mentions_protected, names_protected
 from utils.guard.filters import decoded

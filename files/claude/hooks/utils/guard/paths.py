@@ -150,7 +150,7 @@ class Ground:
                 return f"{shown} may match a part of the project's git history"
         elif self.project and inside(self.project, base):
             top = self.project[len(base) :].strip("/").split("/")
-            if all(matches(p, t) for p, t in zip(pattern, top, strict=False)):
+            if all(matches(pattern[i], top[i]) for i in range(min(len(pattern), len(top)))):
                 return f"{shown} may match a directory that the project lies in"
         return ""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+VERSION = "0123456789.-"  # what may follow an interpreter's name
 SHELLS = frozenset(
     [
         "sh",

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-
 from utils.guard.marks import PLACE, STAR, UNKNOWN, activate, matches
 from utils.guard.syntax import TooLargeError
 
@@ -144,8 +142,8 @@ def _options(template: str, at: int, end: int, commas: list[int]) -> list[str] |
     if commas:
         edges = [at, *commas, end]
         options: list[str] = []
-        for left, right in itertools.pairwise(edges):
-            options += braces(template[left + 1 : right])
+        for number, right in enumerate(edges[1:]):
+            options += braces(template[edges[number] + 1 : right])
         return options
     first, dots, rest = template[at + 1 : end].partition("..")
     last, _, step = rest.partition("..")
