@@ -132,6 +132,23 @@ def test_a_journal_under_the_name_of_somebody_else_is_refused_and_makes_room(hos
     assert not squatter.exists()
 
 
+def test_a_crowd_of_squatters_is_counted_removed_and_said_once(
+    host: Host, caplog: pytest.LogCaptureFixture
+) -> None:
+    for number in range(200):
+        host.write(f"{OTHER_UID + number}.jsonl", header(), PROMPT)
+    host.read()
+    host.read()
+    assert host.rejected() == {"journal_owner": 200}
+    assert list(host.directory.iterdir()) == []
+    assert [record.getMessage() for record in caplog.records] == [
+        (
+            f"the journal {OTHER_UID}.jsonl is not read: "
+            "it belongs to somebody else than its name says; it was removed"
+        )
+    ]
+
+
 def test_a_link_is_neither_followed_nor_its_target_harmed(host: Host, tmp_path: Path) -> None:
     target = tmp_path / "target"
     target.write_bytes(header() + PROMPT)

@@ -27,6 +27,7 @@ FAULTS = (LedgerError, OSError)
 PASS_INTERVAL = 1.0
 TICK_INTERVAL = 5.0
 RETRY_AFTER_FAULT = 5.0
+LAST_PASSES = 2.0
 MOST_WAITING = 32
 
 log = logging.getLogger("exporter")
@@ -88,7 +89,8 @@ class Keeper:
                 after_fault = RETRY_AFTER_FAULT if self.trouble else PASS_INTERVAL
                 self._next_pass = now if more else time.monotonic() + after_fault
             self._serve(max(0.0, self._next_pass - time.monotonic()))
-        while self._pass():
+        until = time.monotonic() + LAST_PASSES
+        while self._pass() and time.monotonic() < until:
             pass
 
     def serve_rest(self) -> None:
@@ -96,14 +98,18 @@ class Keeper:
         self._serve(0)
 
     def _serve(self, wait: float) -> None:
-        """Wait for work up to `wait` seconds, then do all of it that is there."""
+        """Wait for work up to `wait` seconds, then do what is there, but not without end."""
         try:
             work = self._work.get(timeout=wait) if wait else self._work.get_nowait()
-            while work is not None:
+            for _ in range(MOST_WAITING):
+                if work is None:
+                    return
                 work()
                 work = self._work.get_nowait()
         except Empty:
             return
+        if work is not None:
+            self._work.put(work)
 
     def _pass(self) -> bool:
         """Read the journals and let time pass in the ledger; whether there is more to read at once."""

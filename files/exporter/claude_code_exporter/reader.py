@@ -10,6 +10,7 @@ import os
 import pwd
 import re
 import stat
+from collections import Counter
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ SHARE = 4 * CHUNK
 MOST_FILES = 64
 """Journals of one owner; a directory full of them must not cost a second a second."""
 ROTATE_ABOVE = 4 * 1024 * 1024
+SAY_AGAIN = 3600.0
 OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
 
 log = logging.getLogger("exporter")
@@ -57,6 +59,8 @@ class Journals:
         self._ledger = ledger
         self._fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         self._listed = -1
+        self._refused: Counter[str] = Counter()
+        self._said: dict[str, float] = {}
         self._entries: dict[str, _Entry] = {}
 
     def lag(self, now: float) -> float:
@@ -92,10 +96,13 @@ class Journals:
                 del self._entries[name]
                 continue
             except UntrustedError as error:
-                self._refuse(name, entry, seen, str(error))
+                self._refuse(name, entry, seen, str(error), now)
                 continue
             shares[entry.owner] = left
             more = more or not entry.done
+        for reason in list(self._refused):
+            self._ledger.reject(reason, self._refused[reason])
+            del self._refused[reason]
         return more
 
     def _list(self) -> None:
@@ -167,12 +174,15 @@ class Journals:
         if done:
             entry.since = 0.0
 
-    def _refuse(self, name: str, entry: _Entry, seen: os.stat_result, reason: str) -> None:
+    def _refuse(self, name: str, entry: _Entry, seen: os.stat_result, reason: str, now: float) -> None:
         """Count an untrustworthy file once, and remove what occupies the name of somebody else's journal."""
         identity = (seen.st_dev, seen.st_ino)
         if entry.refused != reason or entry.identity != identity:
-            self._ledger.reject(reason)
-            log.warning("the journal %s is not read: %s", name, SAYINGS[reason])
+            self._refused[reason] += 1
+            # Whoever can make such files could fill the log with them: one line an hour says what there is.
+            if abs(now - self._said.get(reason, 0.0)) >= SAY_AGAIN:
+                self._said[reason] = now
+                log.warning("the journal %s is not read: %s", name, SAYINGS[reason])
         self._remember(entry, seen, done=True, refused=reason)
         if seen.st_uid != entry.owner:
             with contextlib.suppress(OSError):
