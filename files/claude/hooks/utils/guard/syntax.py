@@ -96,7 +96,7 @@ def _shfmt(source: bytes, shfmt: str) -> list[Node]:
         child = os.posix_spawn(
             shfmt,
             ["shfmt", "-ln=bash", "--to-json"],
-            {},
+            {"GOGC": "off", "GOMAXPROCS": "1"},  # it lives for milliseconds: no collector, no threads
             file_actions=[
                 (os.POSIX_SPAWN_DUP2, theirs_in, 0),
                 (os.POSIX_SPAWN_DUP2, theirs_out, 1),
