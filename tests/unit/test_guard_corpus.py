@@ -32,3 +32,14 @@ def test_every_case_of_the_corpus_gets_its_verdict(kind: str) -> None:
     wrong = [case["tool_input"] for case in chosen if verdict(case) != case["expect"]]
     assert len(chosen) > 100
     assert wrong == []
+
+
+@pytest.mark.parametrize("blocked", [True, False])
+def test_commands_unlike_those_of_the_corpus_get_their_verdict_too(blocked: bool) -> None:  # noqa: FBT001
+    rows = [json.loads(line) for line in (CORPUS.parent / "guard_general.jsonl").read_text().splitlines()]
+    chosen = [row["command"] for row in rows if row["blocked"] is blocked]
+    case = {"tool_name": "Bash", "cwd": "/workspace/project", "home": "/home/user"}
+    expected = "block" if blocked else "allow"
+    wrong = [text for text in chosen if verdict({**case, "tool_input": {"command": text}}) != expected]
+    assert len(chosen) > 150
+    assert wrong == []

@@ -7,7 +7,7 @@ import os
 from utils.guard.argv import options_end
 from utils.guard.envfiles import mentions_protected, names_protected
 from utils.guard.marks import UNKNOWN_ENV, activate, plain
-from utils.guard.tables import GIT_ONLY_NAMES, ONLY_NAMES, PATTERN_FIRST, TEXT_OPTIONS
+from utils.guard.tables import GIT_ONLY_NAMES, ONLY_NAMES, PATTERN_FIRST, PATTERN_VALUES, TEXT_OPTIONS
 from utils.guard.verdict import ENV_FILE, Refused
 
 TYPE_CHECKING = False  # typing itself costs a third of a hook
@@ -24,7 +24,7 @@ def opens(ev: Evaluator, base: str, argv: list[str]) -> None:
     gives, files = PATTERN_FIRST.get(base, ((), ()))
     pattern_due = base in PATTERN_FIRST and not any(_gives(word, (*gives, *files)) for word in argv[1:])
     texts = (*gives, "-t") if base == "gh" else gives
-    skip = False
+    skip = valued = False
     for word in argv[1:]:
         if skip:
             skip = False
@@ -36,6 +36,9 @@ def opens(ev: Evaluator, base: str, argv: list[str]) -> None:
                     option in TEXT_OPTIONS or option[-1:] == texts[0][-1:] if texts else True
                 )
                 continue
+            valued = pattern_due and word in PATTERN_VALUES
+        elif valued:
+            valued = False
         elif pattern_due:
             pattern_due = False
             continue

@@ -9,7 +9,7 @@ from utils.guard.builtins import BUILTINS
 from utils.guard.deletion import DELETERS
 from utils.guard.envfiles import names_protected
 from utils.guard.finders import FINDERS
-from utils.guard.marks import GLOBS, UNKNOWN, UNKNOWN_ENV, UNKNOWN_RM, is_known, matches, plain
+from utils.guard.marks import CLASS, GLOBS, UNKNOWN, UNKNOWN_ENV, UNKNOWN_RM, is_known, matches, plain
 from utils.guard.syntax import TooLargeError
 from utils.guard.tables import (
     COMMAND_OPTIONS,
@@ -60,6 +60,8 @@ def dispatch(ev: Evaluator, argv: list[str], stdin: str, *, functions: bool = Tr
         return dispatch(ev, argv[1:], stdin)
     if not is_known(name):
         return _unknown_program(ev, argv, stdin)
+    if name == CLASS:
+        return program(ev, "[", argv, stdin)
     for mark in GLOBS:
         if mark in name:
             argv = [_globbed(name), *argv[1:]]

@@ -334,6 +334,27 @@ PATTERN_FIRST: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "zgrep": (("-e", "--regexp"), ("-f", "--file")),
 }
 
+# Options of those that take the next word, which is then not the pattern.
+PATTERN_VALUES = frozenset(
+    (
+        "-A",
+        "-B",
+        "-C",
+        "-d",
+        "-D",
+        "-g",
+        "-G",
+        "-j",
+        "-t",
+        "-T",
+        "--glob",
+        "--iglob",
+        "--include",
+        "--type",
+        "--indent",
+    )
+)
+
 # Options whose value is text for people, whatever the program.
 TEXT_OPTIONS = frozenset(
     [
