@@ -106,13 +106,13 @@ class Bare(Machine):
         where = ["--user", user, "--workdir", CLONE]
         started = time.monotonic()
         done = subprocess.run(
-            ["docker", "exec", *env, *where, self.name, "timeout", "-k", "5", "300", *command],
+            ["docker", "exec", *env, *where, self.name, "timeout", "-k", "5", "400", *command],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
             errors="replace",
-            timeout=320,
+            timeout=420,
             check=False,
         )
         return Run(done.returncode, done.stdout, time.monotonic() - started)
