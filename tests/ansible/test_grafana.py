@@ -33,6 +33,9 @@ PLAYBOOK = """
         name: grafana
 """
 IMAGES = {"debian-12": "ccpo-debian12", "debian-13-systemd": "ccpo-debian13-systemd"}
+# What does not depend on the host is shown on one of them.
+ON_12 = pytest.mark.parametrize("host", ["debian-12"], indirect=True)
+ON_13 = pytest.mark.parametrize("host", ["debian-13-systemd"], indirect=True)
 REPOSITORY = "file:/srv/stand-in"
 OWN = "/etc/grafana/claude-code-observability"
 NOWHERE = {"grafana_apt_url": "http://127.0.0.1:9/none"}
@@ -253,6 +256,7 @@ def test_provisioning_keeps_to_what_grafana_documents(host: Host, kind: str) -> 
     jsonschema.validate(yaml.safe_load(text), PROVISIONING[kind])
 
 
+@ON_13
 def test_a_dashboard_that_is_no_more_goes_and_what_people_changed_comes_back(host: Host) -> None:
     host.write(f"{OWN}/dashboards/old.json", "{}")
     host.write("/etc/grafana/grafana.ini", "[server]\n")
@@ -266,6 +270,7 @@ def test_a_dashboard_that_is_no_more_goes_and_what_people_changed_comes_back(hos
     assert "http_port = 3000" in host.run("cat", "/etc/grafana/grafana.ini")
 
 
+@ON_13
 def test_a_password_of_the_inventory_is_changed_in_grafana_and_never_shown(host: Host) -> None:
     status, output = host.play(
         "--diff", "-v", grafana_version="11.0.0", grafana_admin_password="correct-horse-battery"
@@ -276,6 +281,7 @@ def test_a_password_of_the_inventory_is_changed_in_grafana_and_never_shown(host:
     assert len(host.ask("/api/search", "correct-horse-battery")) == 6
 
 
+@ON_13
 def test_a_later_version_is_taken_and_an_older_refused(host: Host) -> None:
     status, output = host.play(grafana_version="11.6.0", grafana_admin_password="correct-horse-battery")
     assert status == 0, output
@@ -285,12 +291,14 @@ def test_a_later_version_is_taken_and_an_older_refused(host: Host) -> None:
     assert "asks for the older 11.0.0" in output
 
 
+@ON_13
 def test_what_is_installed_needs_no_repository(host: Host) -> None:
     status, output = host.play(**NOWHERE, grafana_admin_password="correct-horse-battery")
     assert status == 0, output
     assert "Left out" not in output
 
 
+@ON_13
 def test_settings_of_the_inventory_go_over_ours(host: Host) -> None:
     ini = {"users": {"default_theme": "light"}, "log": {"level": "debug"}}
     status, output = host.play(grafana_admin_password="correct-horse-battery", grafana_ini=ini)
@@ -300,6 +308,7 @@ def test_settings_of_the_inventory_go_over_ours(host: Host) -> None:
     assert "level = debug" in text
 
 
+@ON_13
 def test_off_loopback_it_has_the_hosts_certificate_and_asks_prometheus_by_password(
     host: Host, tmp_path: Path
 ) -> None:
@@ -320,6 +329,7 @@ def test_off_loopback_it_has_the_hosts_certificate_and_asks_prometheus_by_passwo
     assert "changed=0" in host.play(**trust, **given)[1]
 
 
+@ON_12
 @pytest.mark.parametrize(
     ("variables", "sentence"),
     [
