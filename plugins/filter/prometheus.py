@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import yaml
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -87,6 +90,33 @@ def scrape_targets(
     return targets
 
 
+def file_text(path: str) -> str:
+    """Return the text of a file on the controller; Ansible's own lookup would strip and cache it."""
+    return Path(path).read_text(encoding="utf-8")
+
+
+def merge_rules(files: Sequence[str], *, budgets: Sequence[Mapping[str, Any]]) -> str:
+    """Return one rule file with the groups of all ``files`` (their texts) and the budgets as series.
+
+    One file is one thing to send to a host and to check, and a rule that is no more leaves nothing behind.
+    """
+    groups = [group for text in files for group in (yaml.safe_load(text) or {}).get("groups") or []]
+    rules = [
+        {
+            "record": "claude_code_team_budget_usd",
+            "expr": f"vector({float(budget[period]):g})",
+            "labels": {"team": str(budget["team"]), "period": period},
+        }
+        for budget in budgets
+        for period in ("day", "month")
+        if budget.get(period) is not None
+    ]
+    if rules:
+        groups.insert(0, {"name": "claude_code_budgets", "rules": rules})
+    text: str = yaml.safe_dump({"groups": groups}, sort_keys=False, width=120, allow_unicode=True)
+    return f"# Written by Ansible from the files of rules and the budgets of the inventory.\n{text}"
+
+
 class FilterModule:
     """The filters of this file, by the names that templates use."""
 
@@ -94,8 +124,10 @@ class FilterModule:
         """Return name → function."""
         return {
             "command_line": command_line,
+            "file_text": file_text,
             "flags_fault": flags_fault,
             "is_secured": is_secured,
+            "merge_rules": merge_rules,
             "scrape_targets": scrape_targets,
             "service_security": service_security,
         }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import yaml
 
 from plugins.filter.addresses import (
     host_names,
@@ -26,6 +27,7 @@ from plugins.filter.prometheus import (
     command_line,
     flags_fault,
     is_secured,
+    merge_rules,
     scrape_targets,
     service_security,
 )
@@ -135,6 +137,26 @@ def test_five_hundred_hosts_are_listed() -> None:
     targets = scrape_targets(list(hostvars), hostvars, here="monitor")
     assert len(targets) == 500
     assert targets[499] == {"targets": ["dev-499:9468"], "labels": {"instance": "dev-499"}}
+
+
+def test_rules_of_all_files_and_budgets_become_one_file() -> None:
+    files = ["groups:\n  - {name: a, rules: []}\n", "groups:\n  - {name: b, rules: []}\n", ""]
+    budgets: list[dict[str, Any]] = [{"team": "data", "day": 80, "month": 1200.5}, {"team": "none"}]
+    merged = yaml.safe_load(merge_rules(files, budgets=budgets))
+    budget, *others = merged["groups"]
+    assert [group["name"] for group in others] == ["a", "b"]
+    assert budget["rules"] == [
+        {
+            "record": "claude_code_team_budget_usd",
+            "expr": expression,
+            "labels": {"team": "data", "period": period},
+        }
+        for expression, period in (("vector(80)", "day"), ("vector(1200.5)", "month"))
+    ]
+
+
+def test_without_budgets_there_is_no_group_for_them() -> None:
+    assert yaml.safe_load(merge_rules([], budgets=[])) == {"groups": []}
 
 
 RECEIVERS: list[dict[str, Any]] = [

@@ -30,9 +30,12 @@ def test_defaults_and_specification_name_the_same_variables(role: str) -> None:
 
 @pytest.mark.parametrize("role", NAMES)
 def test_the_specification_states_the_default_that_is_in_force(role: str) -> None:
-    defaults = document(role, "defaults/main.yml")
+    """A default that the host decides is a template; the specification says it in words."""
+    defaults = {k: v for k, v in document(role, "defaults/main.yml").items() if "{{" not in str(v)}
     stated = {name: option["default"] for name, option in options(role).items() if "default" in option}
-    assert {name: defaults[name] for name in stated} == stated
+    assert {name: stated[name] for name in stated if name in defaults} == {
+        name: defaults[name] for name in stated if name in defaults
+    }
 
 
 @pytest.mark.parametrize("role", NAMES)
