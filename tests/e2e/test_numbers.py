@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.fleet import WHO, Round
+from tests.support.machine import eventually
 from tests.support.story import Call, Turn, bash
 
 if TYPE_CHECKING:
@@ -55,9 +56,13 @@ def steady_script(calls: int, *, delay: float) -> Script:
     return (*(Turn((bash("true"),), delay=delay) for _ in range(calls)), Turn(usage=UNEVEN, delay=delay))
 
 
-def main_pid(host: Machine) -> str:
-    """Return the process of the exporter."""
-    return host.run("systemctl", "show", "--property", "MainPID", "--value", "claude-code-exporter").strip()
+def running_pid(host: Machine, *, besides: set[str]) -> str:
+    """Return the exporter's process once it runs and is none of these."""
+    show = ("systemctl", "show", "--property", "MainPID", "--value", "claude-code-exporter")
+    dead = {"0", *besides}
+    pid = eventually(lambda: host.run(*show).strip(), accept=lambda seen: seen not in dead, seconds=20)
+    assert pid not in dead
+    return pid
 
 
 @pytest.fixture(scope="module")
@@ -118,8 +123,7 @@ def test_exporter_killed_in_the_middle_of_sessions_loses_and_doubles_nothing(fle
     killed: set[str] = set()
     for _ in range(2):
         time.sleep(1.5)
-        pid = main_pid(host)
-        assert pid not in {"0", *killed}
+        pid = running_pid(host, besides=killed)
         host.run("sh", "-c", f"kill -9 {pid}")
         killed.add(pid)
     played.finish()
