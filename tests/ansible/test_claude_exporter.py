@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.support.machine import eventually
 from tests.support.plays import container, docker_host, play
 
 if TYPE_CHECKING:
@@ -156,3 +157,45 @@ def selfcheck(machine: Machine) -> None:
     said = machine.run("python3", "-I", PROGRAM, "--config", CONFIG, "--selfcheck", "20")
     assert said.startswith("the Pushgateway http://127.0.0.1:9091 cannot be reached: ")
     assert json.loads(machine.run("cat", CONFIG))["transport"] == "pushgateway"
+
+
+GUARD = "/usr/local/lib/claude-code-observability/hooks/pre_tool_use.py"
+INTERVAL = 2
+SOON = 20.0  # what a busy machine may take beyond the interval
+
+
+def guard_effective(machine: Machine) -> str:
+    """Return what the host's exporter shows of the guard, or nothing."""
+    page = machine.run("python3", "-c", METRICS)
+    return page.partition("\nclaude_code_guard_effective ")[2].partition("\n")[0]
+
+
+@pytest.mark.parametrize(
+    ("image", "systemd"),
+    [("ccpo-debian13-systemd", True), ("ccpo-debian12-systemd", True), ("ccpo-debian12-systemd", False)],
+)
+def test_the_metric_of_the_guard_is_true_of_the_installed_guard(
+    tmp_path_factory: pytest.TempPathFactory, image: str, *, systemd: bool
+) -> None:
+    """The sandboxed exporter starts the guard, and the guard its parser of shell commands."""
+    with container(image, systemd=systemd) as machine:
+        host = {
+            "dev": docker_host(machine, trust_enabled=False, claude_exporter_guard_interval=INTERVAL),
+        }
+        played = play(
+            tmp_path_factory.mktemp("guard"), host, roles=["claude_hooks", "claude_exporter"], seconds=400
+        )
+        assert played["dev"].failure == ""
+
+        def shown(expected: str) -> str:
+            return eventually(
+                lambda: guard_effective(machine),
+                accept=lambda seen: seen == expected,
+                seconds=INTERVAL + SOON,
+            )
+
+        assert shown("1.0") == "1.0"
+        machine.run("mv", GUARD, f"{GUARD}.away")
+        assert shown("0.0") == "0.0"
+        machine.run("mv", f"{GUARD}.away", GUARD)
+        assert shown("1.0") == "1.0"

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from claude_code_exporter import __version__
 from claude_code_exporter.config import Address, ConfigError, load, options, parse, secret
+from meter import __version__
 
 GATEWAY = {"url": "http://127.0.0.1:9091"}
 WEB = {"cert_file": "/c", "key_file": "/k", "users": {"prometheus": "/p"}}

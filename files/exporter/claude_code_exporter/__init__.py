@@ -1,3 +1,1 @@
 """The daemon of a developer host: journals and OTLP in, one exact set of numbers out."""
-
-__version__ = "0.1.0"

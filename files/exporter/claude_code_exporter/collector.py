@@ -5,12 +5,11 @@ from __future__ import annotations
 import platform
 from typing import TYPE_CHECKING
 
+from meter import __version__
 from meter.contract import CONTRACT
 from meter.ledger import Family, Sample
 from prometheus_client import CollectorRegistry, Metric
 from prometheus_client.exposition import choose_encoder
-
-from claude_code_exporter import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -58,7 +57,8 @@ def own_families(
     """Make the families that tell of the exporter itself, and of the host's test of its guard.
 
     `lag` is in seconds; `pushes` is the time of the last push that arrived (0 for none) and the number
-    of those that did not, or None for an exporter that is scraped.
+    of those that did not, or None for an exporter that is scraped; `posture` is None where
+    there are no hooks.
     """
     values: list[tuple[str, dict[str, str], float]] = [
         ("claude_code_exporter_journal_lag_seconds", {}, lag),
@@ -76,8 +76,7 @@ def own_families(
         values.append(
             ("claude_code_bundle_info", {"version": posture.version, "hash": posture.digest}, 1),
         )
-        if posture.guard_effective is not None:
-            values.append(("claude_code_guard_effective", {}, posture.guard_effective))
+        values.append(("claude_code_guard_effective", {}, not posture.fault))
     return [_one(name, {**constant_labels, **labels}, value) for name, labels, value in values]
 
 

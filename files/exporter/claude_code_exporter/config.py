@@ -61,6 +61,15 @@ class Web:
 
 
 @dataclass(frozen=True, slots=True)
+class Guard:
+    """Where the guard to be tested is installed and registered. `interval` is in seconds."""
+
+    hooks_dir: Path
+    settings_dir: Path
+    interval: float = 300.0
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """Everything the daemon is told. Times are in seconds."""
 
@@ -80,7 +89,7 @@ class Config:
     session_timeout: float = 1800.0
     session_linger: float = 900.0
     debut: float = 0.0
-    posture_file: Path | None = None
+    guard: Guard | None = None
 
 
 class _Section:
@@ -207,7 +216,7 @@ def parse(values: object) -> Config:
         session_timeout=top.number("session_timeout", 1800, low=10, high=604800),
         session_linger=top.number("session_linger", 900, low=0, high=604800),
         debut=top.number("debut", 0, low=0, high=3600),
-        posture_file=top.optional_path("posture_file"),
+        guard=_guard(top.section("guard")),
     )
     top.done()
     _check(config)
@@ -231,6 +240,18 @@ def _pushgateway(section: _Section | None) -> Pushgateway | None:
     if bool(gateway.username) != bool(gateway.password_file):
         raise ConfigError("pushgateway.username and pushgateway.password_file go together")
     return gateway
+
+
+def _guard(section: _Section | None) -> Guard | None:
+    if section is None:
+        return None
+    guard = Guard(
+        hooks_dir=section.path("hooks_dir"),
+        settings_dir=section.path("settings_dir"),
+        interval=section.number("interval", 300, low=1, high=3600),
+    )
+    section.done()
+    return guard
 
 
 def _web(section: _Section | None) -> Web | None:

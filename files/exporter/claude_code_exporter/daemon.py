@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING
 
 from meter.ledger import Ledger, LedgerBusy, LedgerError
 
-from claude_code_exporter import posture, selfcheck
+from claude_code_exporter import selfcheck
 from claude_code_exporter.canary import fly
 from claude_code_exporter.collector import own_families, render
 from claude_code_exporter.config import ConfigError, load, options
 from claude_code_exporter.keeper import Keeper
+from claude_code_exporter.posture import Sentry
 from claude_code_exporter.push import LAST_TIMEOUT, Pusher, PushError
 from claude_code_exporter.reader import Journals
 from claude_code_exporter.receiver import Receiver
@@ -46,6 +47,7 @@ class Daemon:
         self.pusher: Pusher | None = None
         if config.transport == "pushgateway" and config.pushgateway:
             self.pusher = Pusher(config.pushgateway, config.instance, lambda: self.render("")[0])
+        self.sentry = Sentry(config.guard) if config.guard else None
         pages = Pages(render=self.render, unhealthy=self.unhealthy, unready=self.unready)
         self.listeners = [Listener(config.otlp_listen, Receiver(self.keeper), threads=4)]
         try:
@@ -67,7 +69,7 @@ class Daemon:
             lag=self.journals.lag(time.time()),
             ledger_bytes=self.keeper.ledger.size(),
             pushes=(self.pusher.last_success, self.pusher.failures) if self.pusher else None,
-            posture=posture.read(self._config.posture_file, now=time.time()),
+            posture=self.sentry.posture if self.sentry else None,
             constant_labels=self._config.labels,
         )
         return render(totals, own, accept)
@@ -88,6 +90,8 @@ class Daemon:
         threads = [Thread(target=self._watch, args=(stop,), name="watch", daemon=True)]
         if self.pusher:
             threads.append(Thread(target=self.pusher.run, name="push", daemon=True))
+        if self.sentry:
+            threads.append(Thread(target=self.sentry.run, args=(stop,), name="sentry", daemon=True))
         for thread in threads:
             thread.start()
         self.keeper.run()
