@@ -363,7 +363,10 @@ _ALL = (
     _gauge(
         "canary_timestamp_seconds", "When the latest synthetic event was written.", (), HOOKS, scale=MICRO
     ),
-    _gauge("guard_effective", "1 if the guard, fed forbidden calls on this host, blocked them all."),
+    _gauge(
+        "guard_effective",
+        "1 if the guard, tested on this host, blocked the forbidden calls and passed the allowed one.",
+    ),
     _gauge("bundle_info", "Version and hash of the installed hooks.", ("version", "hash")),
     _counter(
         "exporter_rejected_total",
