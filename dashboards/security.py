@@ -22,7 +22,7 @@ def _in_the_chosen_time() -> list[Panel]:
     return [
         number(
             "Blocked calls",
-            "Tool calls that the guard stopped.",
+            "Tool calls that the guard stopped, and prompts for a file that they mention.",
             unit="none",
             query=or_zero(_BLOCKED),
             steps=[(1, YELLOW), (20, RED)],
@@ -32,7 +32,7 @@ def _in_the_chosen_time() -> list[Panel]:
             "Of all tool calls that the guard judged, the part it stopped.",
             unit="percentunit",
             decimals=2,
-            query=share(or_zero(_BLOCKED), _CALLS),
+            query=share(or_zero(added("security_blocks", extra='tool!="prompt"')), _CALLS),
             empty="no call yet",
         ),
         number(

@@ -14,7 +14,7 @@ COPIED = re.compile(
     r'python3 -S "\$(?:CLAUDE_PROJECT_DIR|\{CLAUDE_PROJECT_DIR\})/\.claude/hooks/(\w+\.py)"'
     r"(?: (meter|blocked|telemetry)\b)?"
 )
-GUARD = "PreToolUse"
+GUARD = "pre_tool_use.py"
 
 
 def managed_hooks(
@@ -34,9 +34,14 @@ def managed_hooks(
     """
     hooks = settings["hooks"]
     where = "claude_hooks_disabled_events"
+    guarded = {
+        event
+        for event, groups in hooks.items()
+        if any(GUARD in hook["command"] for group in groups for hook in group["hooks"])
+    }
     for event in disabled:
-        if event == GUARD:
-            message = f"{where}: {GUARD} is the guard's; set claude_hooks_guard_mode to audit to let all pass"
+        if event in guarded:
+            message = f"{where}: {event} is the guard's; set claude_hooks_guard_mode to audit to let all pass"
             raise ValueError(message)
         if event not in hooks:
             message = f"{where}: {event} is not registered; known are {', '.join(sorted(hooks))}"
@@ -50,7 +55,7 @@ def managed_hooks(
         return {
             **hook,
             "command": _installed(command, python=python, directory=directory, config=config),
-            "timeout": guard_timeout if event == GUARD else timeout,
+            "timeout": guard_timeout if event in guarded else timeout,
         }
 
     return {

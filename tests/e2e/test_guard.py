@@ -9,6 +9,7 @@ import pytest
 
 from tests.support.claude import StandIn
 from tests.support.fleet import Round
+from tests.support.machine import eventually
 from tests.support.story import Call, Turn, bash
 
 if TYPE_CHECKING:
@@ -120,6 +121,37 @@ def test_audit_trail_and_client_agree_with_the_counter(attacked: Round) -> None:
     assert len(account.denied) == sum(attacked.numbers.blocks.values())
 
 
+def test_a_prompt_that_mentions_the_secret_never_leaves_and_one_that_mentions_its_template_does(
+    fleet: Fleet,
+) -> None:
+    played, dev = Round.of(fleet, "mentioned"), fleet.person("alice", "dev-b")
+    path, who = dev.project(played.project()), ("dev-b", "alice", played.project())
+    dev.machine.write(f"{path}/.env", f"SECRET={CANARY}\n", user="alice")
+    dev.machine.write(f"{path}/.env.example", "SECRET=for-example\n", user="alice")
+
+    key = played.script("dev-b", (Turn(seek=CANARY),))
+    refused = dev.start(key, project=played.project(), prompt="what does @.env say?").account()
+    assert "Blocked (env_file): the prompt mentions @.env," in refused.text
+    assert StandIn(dev.machine).served(key) == []
+    played.numbers.add(who, (), end=("SessionEnd",))
+    played.numbers.blocks[*who, "env_file", "prompt"] += 1
+
+    script = (Turn(seek="for-example"),)
+    key = played.script("dev-b", script)
+    dev.start(key, project=played.project(), prompt="what does @.env.example say?").account()
+    assert [answer["found"] for answer in StandIn(dev.machine).served(key)] == [True]
+    played.numbers.add(who, script)
+
+    played.assert_exact()
+    assert played.ask("claude_code_prompts_total", expected={who: 1}) == {who: 1}
+    trail = dev.machine.run("cat", "/home/alice/.local/state/claude-code-observability/audit.jsonl")
+    lines = [json.loads(line) for line in trail.splitlines()]
+    mine = [line for line in lines if line["session_id"] == refused.session_id]
+    assert [(line["reason"], line["tool"], line["subject"]) for line in mine] == [
+        ("env_file", "prompt", "@.env")
+    ]
+
+
 def test_a_hundred_everyday_commands_all_run(fleet: Fleet) -> None:
     played, dev = Round.of(fleet, "everyday"), fleet.person("alice", "dev-b")
     path = dev.project(played.project())
@@ -134,15 +166,22 @@ def test_a_hundred_everyday_commands_all_run(fleet: Fleet) -> None:
     played.assert_exact()
 
 
-def test_without_its_guard_the_client_runs_no_tool(fleet: Fleet) -> None:
+def test_without_its_guard_the_client_runs_no_tool_and_sends_no_prompt(fleet: Fleet) -> None:
     played, dev = Round.of(fleet, "unguarded"), fleet.person("alice", "dev-b")
     path = dev.project(played.project())
     guard = "/usr/local/lib/claude-code-observability/hooks/pre_tool_use.py"
+    wait = "touch waits; for i in $(seq 300); do [ -e go ] && break; sleep 0.1; done"
+    first = played.script("dev-b", (Turn((bash(wait),)), Turn((bash("touch ran"),)), Turn()))
+    second = played.script("dev-b", (Turn(),))
+    session = dev.start(first, project=played.project())
+    eventually(lambda: dev.machine.run("ls", path), accept=lambda names: "waits" in names, seconds=60)
     dev.machine.run("mv", guard, f"{guard}.away")
     try:
-        script = (Turn((bash("touch ran"),)), Turn())
-        dev.start(played.script("dev-b", script), project=played.project()).account()
+        dev.machine.run("touch", f"{path}/go", user="alice")
+        session.account()
+        dev.start(second, project=played.project()).account()
     finally:
         dev.machine.run("mv", f"{guard}.away", guard)
-    assert dev.machine.run("ls", path) == ""
-    assert [is_error for is_error, _ in results(dev.machine, f"{played.name}-1")] == [True]
+    assert dev.machine.run("ls", path) == "go\nwaits\n"
+    assert [is_error for is_error, _ in results(dev.machine, first)] == [False, True]
+    assert StandIn(dev.machine).served(second) == []

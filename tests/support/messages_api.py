@@ -12,11 +12,12 @@ A step holds
     usage    the four token counts, else ``USAGE``
     delay    seconds to wait before the answer
     fail     statuses to answer with first, one for each attempt, before the answer above
+    seek     a text to look for in the request
 
 ``DIRECTORY/served.jsonl`` receives one line for each answer: ``key``, ``step``, ``status``, ``model``,
-``usage``, ``request_id``, and ``results``: what the tools of the turn before gave the model,
-``[IS ERROR, TEXT]`` each. A request that no script foresees is answered with status 400 and a line whose step
-is ``null``, so that a test sees it.
+``usage``, ``request_id``, ``found``: whether the request held what was sought, and ``results``: what the
+tools of the turn before gave the model, ``[IS ERROR, TEXT]`` each. A request that no script foresees is
+answered with status 400 and a line whose step is ``null``, so that a test sees it.
 """
 
 from __future__ import annotations
@@ -178,6 +179,7 @@ class Handler(BaseHTTPRequestHandler):
             return
         time.sleep(step.get("delay", 0))
         usage = step.get("usage", USAGE) if status == 200 else {}
+        line["found"] = step.get("seek", "").encode() in raw
         self.scripts.served(key=key, step=turn, status=status, usage=usage, **line)
         if status != 200:
             kind = "overloaded_error" if status == 529 else "api_error"

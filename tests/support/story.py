@@ -40,7 +40,7 @@ class Turn:
     """One answer of the model: tool calls, or a text that ends the turn of the conversation.
 
     ``subagent`` is the script that the called ``Agent`` plays; ``fail`` holds statuses that the API answers
-    with first, ``delay`` the seconds that it takes.
+    with first, ``delay`` the seconds that it takes, ``seek`` a text to look for in what the client sends.
     """
 
     calls: tuple[Call, ...] = ()
@@ -48,6 +48,7 @@ class Turn:
     usage: Mapping[str, int] = field(default_factory=lambda: USAGE)
     delay: float = 0
     fail: tuple[int, ...] = ()
+    seek: str = ""
     subagent: Script = ()
 
     def step(self) -> dict[str, Any]:
@@ -55,7 +56,8 @@ class Turn:
         says: dict[str, Any] = {"text": self.text}
         if self.calls:
             says = {"tools": [[call.tool, dict(call.input)] for call in self.calls]}
-        return {**says, "usage": dict(self.usage), "delay": self.delay, "fail": list(self.fail)}
+        asks = {"delay": self.delay, "fail": list(self.fail), "seek": self.seek}
+        return {**says, "usage": dict(self.usage), **asks}
 
 
 Script = tuple[Turn, ...]

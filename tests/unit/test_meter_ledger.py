@@ -135,6 +135,24 @@ def test_a_blocked_call_counts_with_reason_and_tool_and_an_audited_one_apart(wor
     assert world.total(TOOLS, outcome="blocked") == 2
 
 
+def test_a_blocked_prompt_counts_once_as_a_block_and_is_no_prompt_and_no_call(world: World) -> None:
+    world.write(line("SessionStart"))
+    assert "('reason', 'env_file'), ('tool', 'prompt')" in str(world.names())
+    lines = (
+        line("UserPromptSubmit"),
+        line("UserPromptSubmit", r="env_file"),
+        line("UserPromptSubmit", a="env_file"),
+    )
+    world.write(*lines)
+    world.reopen()
+    assert world.total("claude_code_security_blocks_total") == 1
+    assert world.total("claude_code_security_blocks_total", reason="env_file", tool="prompt") == 1
+    assert world.total("claude_code_security_audits_total", reason="env_file", tool="prompt") == 1
+    assert world.total("claude_code_hook_events_total", event="UserPromptSubmit") == 3
+    assert world.total("claude_code_prompts_total") == 2
+    assert world.total(TOOLS) == 0
+
+
 def test_details_count_by_their_closed_lists(world: World) -> None:
     world.write(
         line("Notification", x="permission_prompt"),

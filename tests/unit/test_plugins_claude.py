@@ -99,6 +99,7 @@ def test_every_event_of_the_bundle_runs_the_installed_script_with_its_configurat
             }
         ],
     }
+    assert hooks["UserPromptSubmit"][0]["hooks"] == guard["hooks"]
     (stop,) = hooks["Stop"]
     assert stop["hooks"][0] == {
         "type": "command",
@@ -127,8 +128,9 @@ def test_a_path_with_a_space_stays_one_word() -> None:
 
 def test_telemetry_events_can_be_taken_out_and_the_guard_cannot() -> None:
     assert "Stop" not in installed(disabled=["Stop"])
-    with pytest.raises(ValueError, match="set claude_hooks_guard_mode to audit"):
-        installed(disabled=["PreToolUse"])
+    for event in ("PreToolUse", "UserPromptSubmit"):
+        with pytest.raises(ValueError, match=f"{event} is the guard's; set claude_hooks_guard_mode to audit"):
+            installed(disabled=[event])
     with pytest.raises(ValueError, match="Stopp is not registered"):
         installed(disabled=["Stopp"])
 

@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""PreToolUse: the guard. Silent with exit code 0, or two lines on stderr with exit code 2.
+"""PreToolUse and UserPromptSubmit: the guard. Exit code 0 in silence, or 2 with two lines on stderr.
 
     pre_tool_use.py [--config FILE] < hook input
     pre_tool_use.py [--config FILE] --explain 'COMMAND'
     pre_tool_use.py --check-policy FILE
     pre_tool_use.py --deny-rules [--policy FILE]
 
-It fails closed: whatever goes wrong, the tool does not run.
+It fails closed: whatever goes wrong, the tool does not run and the prompt is not sent.
 """
 
 from __future__ import annotations
@@ -23,10 +23,11 @@ if TYPE_CHECKING:
     from utils.settings import Settings
 
 LARGEST_INPUT = 4 << 20  # bytes
+PROMPT = "UserPromptSubmit"
 
 
 def guard(argv: list[str], environ: dict[str, str]) -> int:
-    """Decide on the call on standard input; return the exit code."""
+    """Decide on the call or prompt on standard input; return the exit code."""
     from utils.quickjson import loads
     from utils.settings import load
 
@@ -54,9 +55,14 @@ def guard(argv: list[str], environ: dict[str, str]) -> int:
             refusal = str(error)
     tool, cwd = str(hook_input.get("tool_name") or ""), str(hook_input.get("cwd") or "")
     if policy is None:
-        from utils.guard.verdict import GUARD_ERROR, INSTEAD, Verdict
+        from utils.guard.verdict import GUARD_ERROR, INSTEAD, OF_PROMPTS, Verdict
 
-        verdict = Verdict(GUARD_ERROR, f"the guard cannot decide: {refusal}"[:400], INSTEAD[GUARD_ERROR])
+        instead = (OF_PROMPTS if _is_prompt(hook_input) else INSTEAD)[GUARD_ERROR]
+        verdict = Verdict(GUARD_ERROR, f"the guard cannot decide: {refusal}"[:400], instead)
+    elif _is_prompt(hook_input):
+        from utils.guard.mentions import decide_prompt
+
+        verdict = decide_prompt(hook_input.get("prompt"), cwd, policy)
     else:
         from utils.guard import decide
 
@@ -65,13 +71,13 @@ def guard(argv: list[str], environ: dict[str, str]) -> int:
 
 
 def _close(settings: Settings, hook_input: dict[str, object], verdict: Verdict, *, mode: str) -> int:
-    """Journal the decision, write the audit trail, speak to the model; return the exit code."""
+    """Journal the decision, write the audit trail, speak to model or person; return the exit code."""
     from utils.journal import append
 
     audits = mode == "audit" and verdict.reason not in ("", "guard_error")
     fields = {} if not verdict.reason else {"a" if audits else "r": verdict.reason}
     try:  # noqa: SIM105 - contextlib costs more than the guard's own modules
-        append(settings, "PreToolUse", hook_input, **fields)
+        append(settings, PROMPT if _is_prompt(hook_input) else "PreToolUse", hook_input, **fields)
     except OSError:
         pass  # a full disk must not stop the work, nor let a block pass
     if not verdict.reason:
@@ -83,8 +89,8 @@ def _close(settings: Settings, hook_input: dict[str, object], verdict: Verdict, 
             audit.record(
                 settings.state_dir,
                 verdict,
-                tool=str(hook_input.get("tool_name") or ""),
-                subject=_subject(hook_input.get("tool_input")),
+                tool="prompt" if _is_prompt(hook_input) else str(hook_input.get("tool_name") or ""),
+                subject=_subject(hook_input),
                 mode=mode,
                 session=str(hook_input.get("session_id") or ""),
                 call=str(hook_input.get("tool_use_id") or ""),
@@ -98,8 +104,17 @@ def _close(settings: Settings, hook_input: dict[str, object], verdict: Verdict, 
     return 2
 
 
-def _subject(tool_input: object) -> str:
-    """Return what the call was about: its command or path, no content."""
+def _is_prompt(hook_input: Mapping[str, object]) -> bool:
+    return hook_input.get("hook_event_name") == PROMPT
+
+
+def _subject(hook_input: Mapping[str, object]) -> str:
+    """Return what it was about: the call's command or path, the prompt's mentions; no content."""
+    if _is_prompt(hook_input):
+        from utils.guard.mentions import mentions
+
+        return " ".join(f"@{path}" for path in mentions(str(hook_input.get("prompt") or "")))
+    tool_input = hook_input.get("tool_input")
     if not isinstance(tool_input, dict):
         return ""
     for key in ("command", "file_path", "notebook_path", "path", "glob", "pattern"):

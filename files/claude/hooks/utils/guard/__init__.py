@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from utils.guard.verdict import ENV_FILE, GUARD_ERROR, INSTEAD, OWN_RULE, RM_RF, Refused, Verdict
+from utils.guard.verdict import ENV_FILE, GUARD_ERROR, INSTEAD, OWN_RULE, RM_RF, Refused, Verdict, line
 
 TYPE_CHECKING = False  # typing itself costs a third of a hook
 if TYPE_CHECKING:
@@ -31,10 +31,10 @@ def decide(tool: str, tool_input: object, cwd: str, policy: Policy) -> Verdict:
 
             refuse_by_text(ev.command, ev)
     except Refused as refused:
-        return Verdict(refused.reason, _line(refused.what), INSTEAD[refused.reason], refused.trail)
+        return Verdict(refused.reason, line(refused.what), INSTEAD[refused.reason], refused.trail)
     except Exception as error:
         what = f"the guard failed ({type(error).__name__}: {error})"
-        return Verdict(GUARD_ERROR, _line(what), INSTEAD[GUARD_ERROR], tuple(ev.trail))
+        return Verdict(GUARD_ERROR, line(what), INSTEAD[GUARD_ERROR], tuple(ev.trail))
     return Verdict()
 
 
@@ -75,11 +75,6 @@ def _shell(ev: Evaluator, command: object, policy: Policy) -> None:
             raise Refused(OWN_RULE, f"{rule.message} (rule {rule.name})")
     ev.script(clean(command))
     ev.finish()
-
-
-def _line(text: str) -> str:
-    """Return `text` as one line that a terminal shows as it is."""
-    return "".join(c if c.isprintable() else " " for c in text)[:400]
 
 
 if TYPE_CHECKING:

@@ -210,8 +210,8 @@ def broken_rule(policy: Policy, command: str) -> Rule | None:
 def deny_rules(policy: Policy) -> list[str]:
     """Return the ``permissions.deny`` rules of Claude Code's settings that go with `policy`.
 
-    They stop ``@file`` mentions, which no hook sees. A rule cannot make exceptions, so a pattern with a star
-    is spelt out for the usual names that are no template.
+    With them Claude Code refuses before any hook runs, so nothing is counted. A rule cannot make exceptions:
+    a pattern with a star is spelt out for the usual names that are no template.
     """
     rules: list[str] = []
     for pattern in policy.patterns:

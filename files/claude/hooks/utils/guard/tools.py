@@ -9,6 +9,7 @@ from utils.guard.verdict import ENV_FILE, RM_RF, Refused
 TYPE_CHECKING = False  # typing itself costs a third of a hook
 if TYPE_CHECKING:
     from utils.guard.evaluator import Evaluator
+    from utils.guard.policy import Policy
 
 # The keys of a built-in tool's input that name files; all others are content.
 FILE_KEYS = frozenset(("file_path", "path", "notebook_path", "filename", "file", "paths"))
@@ -105,8 +106,10 @@ def judge(ev: Evaluator, tool: str, values: dict[str, object]) -> None:
             if key in FILE_KEYS and names_protected(value, ev.policy):
                 raise Refused(ENV_FILE, f"{tool} would open {plain(value)[:100]}")
         for key, value in _strings(values, ""):
-            if key in FILE_KEYS:
-                _refuse_link(ev, tool, value)
+            if key in FILE_KEYS and leads_to_protected(value, ev.state.cwd[0], ev.policy):
+                raise Refused(
+                    ENV_FILE, f"{tool} would open {plain(value)[:100]}, which leads to a protected file"
+                )
     elif tool in ("Grep", "Glob"):
         for key, value in _strings(values, ""):
             is_pattern = key == "glob" or (tool == "Glob" and key == "pattern")
@@ -180,13 +183,12 @@ def _glob_hits(ev: Evaluator, glob: str) -> bool:
     return names_protected(activate(glob), ev.policy, dot_ok=base.startswith(("*.", "*e", "[", "?")))
 
 
-def _refuse_link(ev: Evaluator, tool: str, path: str) -> None:
-    """Refuse a path that is a symbolic link to a protected file."""
+def leads_to_protected(path: str, cwd: str, policy: Policy) -> bool:
+    """Say whether `path`, seen from the directory `cwd`, leads through links to a protected file."""
     import os
 
     try:
-        goal = os.path.realpath(path if path.startswith("/") else f"{ev.state.cwd[0]}/{path}")
+        goal = os.path.realpath(path if path.startswith("/") else f"{cwd}/{path}")
     except (OSError, ValueError):
-        return
-    if names_protected(goal, ev.policy):
-        raise Refused(ENV_FILE, f"{tool} would open {plain(path)[:100]}, which leads to a protected file")
+        return False
+    return names_protected(goal, policy)

@@ -58,3 +58,19 @@ INSTEAD = {
         "Instead: make the call shorter or simpler; if it stays blocked, tell the user that the guard failed."
     ),
 }
+# A refused prompt is read by the person who wrote it.
+OF_PROMPTS = {
+    ENV_FILE: (
+        "Instead: mention a template such as @.env.example, or write the file's name without the @: "
+        "Claude then knows of it and does not read it."
+    ),
+    GUARD_ERROR: (
+        "Instead: make the prompt shorter; if it stays blocked, tell whoever looks after this host that the "
+        "guard failed."
+    ),
+}
+
+
+def line(text: str) -> str:
+    """Return `text` as one line that a terminal shows as it is."""
+    return "".join(c if c.isprintable() else " " for c in text)[:400]

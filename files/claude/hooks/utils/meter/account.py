@@ -73,17 +73,14 @@ def of_record(record: Record) -> list[Add]:
     event = record.event if record.event in _EVENTS else contract.OTHER
     adds = [Add("claude_code_hook_events_total", (event,), 1)]
     if event == "PreToolUse":
+        tool = contract.fold_tool(record.tool)
+        adds += _of_guard(record, tool)
         if record.blocked:
-            tool = contract.fold_tool(record.tool)
-            reason = contract.fold(record.blocked, contract.REASONS)
-            adds.append(Add("claude_code_security_blocks_total", (reason, tool), 1))
             adds.append(Add("claude_code_tool_usage_total", (tool, "blocked"), 1))
-        elif record.audited:
-            tool = contract.fold_tool(record.tool)
-            reason = contract.fold(record.audited, contract.REASONS)
-            adds.append(Add("claude_code_security_audits_total", (reason, tool), 1))
     elif event == "UserPromptSubmit":
-        adds.append(Add("claude_code_prompts_total", (), 1))
+        adds += _of_guard(record, contract.PROMPT)
+        if not record.blocked:  # the model never saw it
+            adds.append(Add("claude_code_prompts_total", (), 1))
     elif event == "Notification":
         kind = contract.fold(record.detail, contract.NOTIFICATIONS)
         adds.append(Add("claude_code_notifications_total", (kind,), 1))
@@ -97,6 +94,17 @@ def of_record(record: Record) -> list[Add]:
 
 
 _EVENTS = frozenset(contract.EVENTS)
+
+
+def _of_guard(record: Record, tool: str) -> list[Add]:
+    """Return what the guard's decision on a call of `tool`, or on a prompt, adds."""
+    if record.blocked:
+        reason = contract.fold(record.blocked, contract.REASONS)
+        return [Add("claude_code_security_blocks_total", (reason, tool), 1)]
+    if record.audited:
+        reason = contract.fold(record.audited, contract.REASONS)
+        return [Add("claude_code_security_audits_total", (reason, tool), 1)]
+    return []
 
 
 def of_outcome(record: Record) -> list[Add]:

@@ -12,6 +12,8 @@ from typing import NamedTuple
 OTHER = "other"
 UNKNOWN = "unknown"
 NONE = "none"
+PROMPT = "prompt"
+"""Stands in the place of a tool where the guard refused a prompt for a file that it mentions."""
 
 HOOKS, METRICS, EVENTS_SOURCE, STATE, EXPORTER = (
     "hooks",
@@ -152,6 +154,8 @@ CLOSED.update(
         ("claude_code_active_time_seconds_total", "type"): ACTIVE_TYPES,
         ("claude_code_reconciliation_difference_ratio", "quantity"): ("cost", "tokens"),
         ("claude_code_tool_cost_usd_total", "tool"): (*TOOLS, NONE, UNKNOWN),
+        ("claude_code_security_blocks_total", "tool"): (*TOOLS, PROMPT),
+        ("claude_code_security_audits_total", "tool"): (*TOOLS, PROMPT),
     }
 )
 
@@ -224,14 +228,19 @@ def _histogram(
 _ALL = (
     _counter("hook_events_total", "Hook events seen.", ("event",)),
     _counter("tool_usage_total", "Tool calls by their outcome.", ("tool", "outcome"), starts=False),
-    _counter("security_blocks_total", "Tool calls that the guard blocked.", ("reason", "tool"), starts=False),
     _counter(
-        "security_audits_total",
-        "Tool calls that the guard, in audit mode, let through but would have blocked.",
+        "security_blocks_total",
+        "Tool calls and prompts (tool prompt) that the guard blocked.",
         ("reason", "tool"),
         starts=False,
     ),
-    _counter("prompts_total", "Prompts that users sent."),
+    _counter(
+        "security_audits_total",
+        "Tool calls and prompts that the guard, in audit mode, let through but would have blocked.",
+        ("reason", "tool"),
+        starts=False,
+    ),
+    _counter("prompts_total", "Prompts that users sent, without those that the guard blocked."),
     _counter("notifications_total", "Notifications shown to users.", ("type",)),
     _counter("compactions_total", "Compactions of a conversation.", ("trigger",)),
     _counter("subagents_total", "Subagents started.", ("agent_type",)),

@@ -8,7 +8,7 @@ from bisect import bisect_left
 from typing import TYPE_CHECKING, NamedTuple
 
 from . import exposition
-from .contract import CONTRACT
+from .contract import CONTRACT, PROMPT
 from .contract import OUTCOMES as TOOL_OUTCOMES
 
 if TYPE_CHECKING:
@@ -124,6 +124,8 @@ class SeriesTable:
         for metric, labels in _STARTS:
             if CONTRACT[metric].scope == "project":
                 self._get((metric, user, project, labels), now=now)
+        for reason in _BLOCKS:
+            self._get(("claude_code_security_blocks_total", user, project, (reason, PROMPT)), now=now)
 
     def start_tool(self, user: str, project: str, tool: str, *, now: float) -> None:
         """Let the outcomes and blocks of a tool stand at 0 from when it is about to be used."""
