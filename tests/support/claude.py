@@ -124,7 +124,7 @@ class Developer:
         return path
 
     def start(
-        self, key: str, *, project: str, resume: str = "", prompt: str = "go", seconds: float = 120
+        self, key: str, *, project: str, resume: str = "", prompt: str = "go", seconds: float = 240
     ) -> Session:
         """Start ``claude -p`` in a project, in that key's conversation."""
         cwd = self.project(project)
