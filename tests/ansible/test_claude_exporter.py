@@ -177,7 +177,7 @@ def guard_effective(machine: Machine) -> str:
 def test_the_metric_of_the_guard_is_true_of_the_installed_guard(
     tmp_path_factory: pytest.TempPathFactory, image: str, *, systemd: bool
 ) -> None:
-    """The sandboxed exporter starts the guard, and the guard its parser of shell commands."""
+    """The exporter starts the guard from inside its sandbox."""
     with container(image, systemd=systemd) as machine:
         host = {
             "dev": docker_host(machine, trust_enabled=False, claude_exporter_guard_interval=INTERVAL),
