@@ -33,7 +33,7 @@ def cases(config: Path) -> dict[str, tuple[list[str], bytes]]:
     for script, event in (
         ("post_tool_use.py", "PostToolUse"),
         ("notification.py", "Notification"),
-        ("prometheus_sender.py", "UserPromptSubmit"),
+        ("prometheus_sender.py", "Stop"),
     ):
         data = json.dumps({**EVENT, "hook_event_name": event}).encode()
         found[script] = ([*PYTHON, str(HOOKS / script), "--config", str(config)], data)
