@@ -69,7 +69,7 @@ def play(
     hosts: Mapping[str, Mapping[str, Any]],
     *arguments: str,
     roles: Sequence[str],
-    seconds: float = 240,
+    seconds: float = 600,
 ) -> dict[str, Played]:
     """Play roles on hosts (name → variables) of the groups monitoring and developers, and return their ends.
 
