@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from tests.support.fleet import Fleet
     from tests.support.machine import Machine
 
-BUDGETS = "/etc/prometheus/rules/00-budgets.yml"
+RULES = "/etc/prometheus/rules/claude-code-observability.yml"
 ALERT = {"alertname": "ClaudeCodeDailyBudgetExceeded", "team": "data"}
 # Five million tokens of output cost more than the day's budget of dev-b's team in the example inventory.
 EXPENSIVE = {
@@ -33,20 +33,21 @@ def told(monitor: Machine, inbox: str) -> list[str]:
 
 def test_session_over_budget_is_told_of_and_so_is_the_end_of_it(fleet: Fleet) -> None:
     monitor, inbox = fleet.monitor, f"/tmp/inbox-{fleet.run}.jsonl"
+    rules = monitor.run("cat", RULES)
     listen = f"setsid python3 /usr/local/share/ccpo-tests/webhook.py 8099 {inbox}"
-    monitor.run("sh", "-c", f"{listen} >/tmp/webhook.log 2>&1 </dev/null &")
-    Round.of(fleet, "lavish").play("bob", "dev-b", (Turn(usage=EXPENSIVE),))
-    # Totals are pushed, scraped and summed up by rules once a minute before the alert can know.
-    firing = eventually(lambda: told(monitor, inbox), accept=bool, seconds=180)
-    assert set(firing) == {"firing"}
-    budgets = monitor.run("cat", BUDGETS)
+    monitor.run("sh", "-c", f"{listen} >/tmp/webhook.log 2>&1 </dev/null & echo $! >{inbox}.pid")
     try:
-        monitor.run("sed", "-i", "s/vector(80)/vector(80000)/", BUDGETS)
+        Round.of(fleet, "lavish").play("bob", "dev-b", (Turn(usage=EXPENSIVE),))
+        # Totals are pushed, scraped and summed up by rules once a minute before the alert can know.
+        firing = eventually(lambda: told(monitor, inbox), accept=bool, seconds=180)
+        assert set(firing) == {"firing"}
+        monitor.run("sed", "-i", "s/vector(80)/vector(80000)/", RULES)
         monitor.run("systemctl", "reload", "prometheus")
-        states = eventually(
-            lambda: told(monitor, inbox), accept=lambda seen: seen[-1:] == ["resolved"], seconds=150
+        over = eventually(
+            lambda: told(monitor, inbox)[-1:], accept=lambda seen: seen == ["resolved"], seconds=180
         )
-        assert states[-1:] == ["resolved"]
+        assert over == ["resolved"]
     finally:
-        monitor.write(BUDGETS, budgets)
+        monitor.write(RULES, rules)
         monitor.run("systemctl", "reload", "prometheus")
+        monitor.run("sh", "-c", f"kill $(cat {inbox}.pid)")
