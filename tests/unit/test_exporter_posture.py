@@ -115,6 +115,10 @@ CASES: dict[str, tuple[Callable[[Host], Any], str]] = {
         lambda host: host.policy.write_text('{"protected_patterns": ["*.key"]}'),
         "asked about a look at secrets, it ended with 0 instead of 2",
     ),
+    "parser broken": (
+        lambda host: host.hooks_json.write_text(json.dumps({"policy": str(host.policy), "shfmt": "/bin/false"})),
+        "asked about a disguised deletion, it ended with 0 instead of 2",
+    ),
     "policy broken": (
         lambda host: host.policy.write_text("{"),
         "asked about an ordinary command, it ended with 2 instead of 0",
