@@ -40,9 +40,14 @@ class Host:
         self.settings.mkdir(parents=True)
         self.journal.mkdir()
         self.policy.write_text("{}")
-        self.hooks_json.write_text(json.dumps({"policy": str(self.policy), "journal_dir": str(self.journal)}))
+        self.configure()
         self.command = f"{sys.executable} -I -S {self.script} --config {self.hooks_json}"
         self.register()
+
+    def configure(self, **more: str) -> None:
+        """Write the hooks' configuration, with something more."""
+        said = {"policy": str(self.policy), "journal_dir": str(self.journal), **more}
+        self.hooks_json.write_text(json.dumps(said))
 
     def register(self, *, matcher: str = "*", **hook: object) -> None:
         """Register the guard, with something changed."""
@@ -116,7 +121,7 @@ CASES: dict[str, tuple[Callable[[Host], Any], str]] = {
         "asked about a look at secrets, it ended with 0 instead of 2",
     ),
     "parser broken": (
-        lambda host: host.hooks_json.write_text(json.dumps({"policy": str(host.policy), "shfmt": "/bin/false"})),
+        lambda host: host.configure(shfmt="/bin/false"),
         "asked about a disguised deletion, it ended with 0 instead of 2",
     ),
     "policy broken": (
