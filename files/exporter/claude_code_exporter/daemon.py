@@ -49,7 +49,7 @@ class Daemon:
             self.pusher = Pusher(config.pushgateway, config.instance, lambda: self.render("")[0])
         self.sentry = Sentry(config.guard) if config.guard else None
         pages = Pages(render=self.render, unhealthy=self.unhealthy, unready=self.unready)
-        self.listeners = [Listener(config.otlp_listen, Receiver(self.keeper), threads=4)]
+        self.listeners = [Listener(config.otlp_listen, Receiver(self.keeper), threads=4, outlives=True)]
         try:
             self.listeners.append(Listener(config.listen, pages, threads=2, web=config.web))
         except (ListenError, ConfigError):

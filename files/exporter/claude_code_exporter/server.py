@@ -7,6 +7,7 @@ import binascii
 import contextlib
 import hmac
 import logging
+import os
 import socket
 import ssl
 import time
@@ -17,6 +18,7 @@ from cheroot.server import HTTPConnection
 from cheroot.ssl.builtin import BuiltinSSLAdapter
 from cheroot.wsgi import Server
 
+from claude_code_exporter import kept
 from claude_code_exporter.config import secret
 
 if TYPE_CHECKING:
@@ -66,6 +68,15 @@ class _Server(Server):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.busy: dict[socket.socket, float] = {}
+        self.inherited: socket.socket | None = None
+
+    def bind(self, family: int, type: int, proto: int = 0) -> socket.socket:  # noqa: A002 - cheroot's name
+        """Bind, unless a predecessor left its socket."""
+        if self.inherited is None:
+            bound: socket.socket = super().bind(family, type, proto)
+            return bound
+        self.socket = self.inherited
+        return self.inherited
 
     def error_log(self, msg: str = "", level: int = logging.INFO, traceback: bool = False) -> None:  # noqa: ARG002, FBT001, FBT002
         """Keep what clients do wrong out of the log; what we do wrong is worth a line."""
@@ -85,8 +96,15 @@ class Listener:
     """One listening address with its worker threads."""
 
     def __init__(
-        self, address: Address, application: WSGIApplication, *, threads: int, web: Web | None = None
+        self,
+        address: Address,
+        application: WSGIApplication,
+        *,
+        threads: int,
+        web: Web | None = None,
+        outlives: bool = False,
     ) -> None:
+        """Listen with so many threads; a socket that `outlives` the process is there for the next one."""
         self.address = address
         if web:
             application = Authenticated(application, {user: secret(file) for user, file in web.users.items()})
@@ -107,11 +125,15 @@ class Listener:
             except (OSError, ssl.SSLError) as error:
                 msg = f"the certificate {web.cert_file} or its key cannot be used: {error}"
                 raise ListenError(msg) from error
+        if outlives:
+            self._server.inherited = kept.take(os.environ, address)
         try:
             self._server.prepare()
         except OSError as error:
             msg = f"cannot listen on {address}: {error.__cause__ or error}"
             raise ListenError(msg) from error
+        if outlives and self._server.inherited is None:
+            kept.keep(os.environ, self._server.socket)
         self._thread = Thread(target=self._server.serve, name=f"listen {address}", daemon=True)
         self._thread.start()
 
