@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from tests.support.claude import Developer, StandIn
+from tests.support.machine import eventually
 from tests.support.story import Numbers
 
 if TYPE_CHECKING:
@@ -82,6 +83,12 @@ class Round:
         self.numbers.add((host, user, name), first)
         dev.start(key, project=name, resume=account.session_id).account()
         self.numbers.add((host, user, name), more, start="resume")
+
+    def wait_for_answers(self, machine: Machine, count: int) -> int:
+        """Wait until so many answers were served to this round's sessions on a host; return how many were."""
+        stand_in = StandIn(machine)
+        keys = [f"{self.name}-{number}" for number in range(1, self.scripts + 1)]
+        return eventually(lambda: len(stand_in.served(*keys)), accept=lambda seen: seen >= count, seconds=60)
 
     def finish(self) -> list[Account]:
         """Wait for the sessions that were started; return what the client said of each."""
