@@ -106,23 +106,23 @@ def process(path: Path) -> dict[str, Any]:
 
 
 def holders_of(socket_: Listener) -> list[dict[str, Any]]:
-    """Find the process that holds the socket.
+    """Find the processes that hold the socket; systemd may hold one beside the service it keeps it for.
 
     Root in a container may not look into the processes of others: then all of the socket's user that stay
     closed to us are returned, for one of them it is.
     """
     target = f"socket:[{socket_.inode}]"
-    closed = []
+    found, closed = [], []
     for path in Path("/proc").glob("[0-9]*"):
         try:
             if any(str(fd.readlink()) == target for fd in (path / "fd").iterdir()):
-                return [process(path)]
+                found.append(path)
         except PermissionError:
             if path.stat().st_uid == socket_.uid:
                 closed.append(path)
         except OSError:
             continue
-    return [process(path) for path in closed]
+    return [process(path) for path in found or closed]
 
 
 def describe(holders: list[dict[str, Any]]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
 
 import pytest
 
@@ -77,6 +78,16 @@ def test_a_real_listener_is_traced_to_its_process() -> None:
         inode = os.fstat(server.fileno()).st_ino
         holders = holders_of(Listener(address="127.0.0.1", uid=os.getuid(), inode=str(inode)))
     assert [holder["pid"] for holder in holders] == [os.getpid()]
+
+
+def test_a_socket_that_a_service_and_its_keeper_hold_is_traced_to_both() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        inode = os.fstat(server.fileno()).st_ino
+        with subprocess.Popen(["/bin/sleep", "60"], pass_fds=(server.fileno(),)) as keeper:
+            found = holders_of(Listener(address="127.0.0.1", uid=os.getuid(), inode=str(inode)))
+            keeper.kill()
+        assert {holder["pid"] for holder in found} == {os.getpid(), keeper.pid}
+        assert any(owned(holder, ["sleep"]) for holder in found)
 
 
 def test_a_holder_is_named_by_program_process_and_unit() -> None:
