@@ -1,12 +1,13 @@
 """Draws a dashboard as SVG from what a Prometheus answers, without Grafana: for documentation.
 
-`python3 -m dashboards.illustrate fleet http://127.0.0.1:9090 > docs/images/fleet.svg`. It is an illustration:
-sizes, numbers and colors are the dashboard's, the drawing is simpler than Grafana's.
+`python3 -m dashboards.illustrate fleet http://127.0.0.1:9090 > fleet.svg`. It is an illustration: sizes,
+numbers and colors are the dashboard's, the drawing is simpler than Grafana's.
 """
 
 from __future__ import annotations
 
 import json
+import re
 import sys
 import time
 from html import escape
@@ -23,15 +24,19 @@ NAMED = {"green": "#299c46", "yellow": "#d19c00", "red": "#d44a3a", "blue": "#1f
 
 
 class Answers:
-    """A Prometheus, asked for the last day."""
+    """A Prometheus, asked for the day before `now`, in seconds since the epoch.
 
-    def __init__(self, url: str) -> None:
+    `rate` stands for $__rate_interval.
+    """
+
+    def __init__(self, url: str, *, now: float | None = None, rate: str = "5m") -> None:
         self.url = url
-        self.now = time.time()
+        self.now = time.time() if now is None else now
+        self.rate = rate
 
     def ask(self, target: dict[str, Any]) -> list[tuple[dict[str, str], list[tuple[float, float]]]]:
         """Return labels and points of every series of a panel's target."""
-        expr = target["expr"].replace("$__range", "1d").replace("$__rate_interval", "5m")
+        expr = target["expr"].replace("$__range", "1d").replace("$__rate_interval", self.rate)
         for name in ("team", "user", "host", "project", "model"):
             expr = expr.replace(f"${name}", ".*")
         arguments: dict[str, object] = {"query": expr, "time": self.now}
@@ -40,13 +45,13 @@ class Answers:
         path = "query_range" if target["range"] else "query"
         with urlopen(f"{self.url}/api/v1/{path}?{urlencode(arguments)}", timeout=60) as answer:  # noqa: S310 -- given
             result = json.load(answer)["data"]["result"]
-        return [
-            (
-                one["metric"],
-                [(float(at), float(value)) for at, value in one.get("values", [one.get("value", (0, 0))])],
-            )
+        found = [
+            (one["metric"], [(float(at), float(value)) for at, value in one.get("values") or [one["value"]]])
             for one in result
         ]
+        # What is no number (nothing divided by nothing) is not drawn.
+        numbers = [(labels, [point for point in points if point[1] == point[1]]) for labels, points in found]
+        return [(labels, points) for labels, points in numbers if points]
 
 
 def shown(value: float, unit: str, decimals: int = 1) -> str:
@@ -69,16 +74,34 @@ def _text(x: float, y: float, text: str, *, size: float = 12, color: str = "#242
     return f'<text x="{x:.0f}" y="{y:.0f}" font-size="{size}" fill="{color}" {more}>{escape(text)}</text>'
 
 
+def _step(defaults: dict[str, Any], value: float) -> str:
+    steps = defaults["thresholds"]["steps"]
+    return NAMED[
+        next(step["color"] for step in reversed(steps) if step["value"] is None or value >= step["value"])
+    ]
+
+
 def _number(panel: dict[str, Any], answers: Answers, *, width: float, height: float) -> str:
     defaults = panel["fieldConfig"]["defaults"]
     series = answers.ask(panel["targets"][0])
     if not series:
         return _text(width / 2, height / 2 + 14, defaults["noValue"], size=14, more='text-anchor="middle"')
     value = series[0][1][-1][1]
-    steps = defaults["thresholds"]["steps"]
-    color = next(step["color"] for step in reversed(steps) if step["value"] is None or value >= step["value"])
     text = shown(value, defaults["unit"], defaults.get("decimals", 0))
-    return _text(width / 2, height / 2 + 22, text, size=30, color=NAMED[color], more='text-anchor="middle"')
+    return _text(
+        width / 2, height / 2 + 22, text, size=30, color=_step(defaults, value), more='text-anchor="middle"'
+    )
+
+
+def _pieces(points: dict[float, float]) -> list[list[float]]:
+    """Return the times of points in runs without a gap."""
+    pieces: list[list[float]] = []
+    for at in sorted(points):
+        if pieces and at - pieces[-1][-1] <= STEP:
+            pieces[-1].append(at)
+        else:
+            pieces.append([at])
+    return pieces
 
 
 def _lines(panel: dict[str, Any], answers: Answers, *, width: float, height: float) -> str:
@@ -87,10 +110,7 @@ def _lines(panel: dict[str, Any], answers: Answers, *, width: float, height: flo
     drawn: list[tuple[str, dict[float, float]]] = []
     for target in panel["targets"]:
         for labels, series in answers.ask(target):
-            legend = target["legendFormat"]
-            for label, text in labels.items():
-                legend = legend.replace("{{" + label + "}}", text)
-            drawn.append((legend, dict(series)))
+            drawn.append((_legend(target, labels), dict(series)))
     if not drawn:
         return _text(width / 2, height / 2, defaults["noValue"], size=14, more='text-anchor="middle"')
     times = sorted({at for _, points in drawn for at in points})
@@ -116,11 +136,13 @@ def _lines(panel: dict[str, Any], answers: Answers, *, width: float, height: flo
     x = left
     for index, (legend, bottom, top) in enumerate(bands):
         color = COLORS[index % len(COLORS)]
-        line = " ".join(place(at, top[at]) for at in times)
         if stacked:
+            line = " ".join(place(at, top[at]) for at in times)
             back = " ".join(place(at, bottom[at]) for at in reversed(times))
             out.append(f'<polygon points="{line} {back}" fill="{color}" fill-opacity="0.45"/>')
-        out.append(f'<polyline points="{line}" fill="none" stroke="{color}" stroke-width="1.3"/>')
+        for piece in [times] if stacked else _pieces(drawn[index][1]):
+            line = " ".join(place(at, top[at]) for at in piece)
+            out.append(f'<polyline points="{line}" fill="none" stroke="{color}" stroke-width="1.3"/>')
         if x < right - 60:
             out.append(f'<rect x="{x:.0f}" y="{height - 24:.0f}" width="10" height="4" fill="{color}"/>')
             out.append(_text(x + 14, height - 18, legend, size=10.5))
@@ -139,8 +161,15 @@ def _rows(panel: dict[str, Any], answers: Answers, *, width: float, height: floa
         field = "Value" if len(panel["targets"]) == 1 else f"Value #{target['refId']}"
         column = names[field]
         for labels, points in answers.ask(target):
-            cells = table.setdefault(tuple(sorted(labels.items())), {})
+            # As Grafana merges them: a row with fewer labels goes into the one that has them all.
+            row = next(
+                (row for row in table if labels.items() <= dict(row).items()), tuple(sorted(labels.items()))
+            )
+            cells = table.setdefault(row, {})
             cells[column] = shown(points[-1][1], formats[column]["unit"], formats[column]["decimals"])
+    if not table:
+        empty = panel["fieldConfig"]["defaults"].get("noValue", "")
+        return _text(width / 2, height / 2, empty, size=14, more='text-anchor="middle"')
     columns = [names.get(label, label) for label in dict.fromkeys(key for row in table for key, _ in row)]
     columns += list(formats)
     out = []
@@ -151,13 +180,110 @@ def _rows(panel: dict[str, Any], answers: Answers, *, width: float, height: floa
     for number, (pairs, cells) in enumerate(list(table.items())[: int((height - 60) // 20)]):
         texts = {names.get(key, key): text for key, text in pairs} | cells
         out += [
-            _text(x, 68 + number * 20, texts.get(column, ""), size=11)
+            _text(
+                x,
+                68 + number * 20,
+                texts.get(column, "")[: int([*starts, width][starts.index(x) + 1] - x) // 7],
+                size=11,
+            )
             for x, column in zip(starts, columns, strict=False)
         ]
     return "".join(out)
 
 
-DRAWERS = {"stat": _number, "timeseries": _lines, "table": _rows}
+def _legend(target: dict[str, Any], labels: dict[str, str]) -> str:
+    return re.sub(r"{{(\w+)}}", lambda found: labels.get(found[1], ""), target["legendFormat"])
+
+
+def _bars(panel: dict[str, Any], answers: Answers, *, width: float, height: float) -> str:
+    defaults = panel["fieldConfig"]["defaults"]
+    bars = [
+        (_legend(target, labels), points[-1][1])
+        for target in panel["targets"]
+        for labels, points in answers.ask(target)
+    ]
+    if not bars:
+        return _text(width / 2, height / 2, defaults["noValue"], size=14, more='text-anchor="middle"')
+    highest = max(value for _, value in bars) or 1.0
+    left, right = width * 0.32, width - 90
+    pace = min(26.0, (height - 44) / len(bars))
+    out = []
+    for number, (legend, value) in enumerate(bars):
+        y = 36 + number * pace
+        color = _step(defaults, value)
+        out.append(_text(left - 8, y + pace * 0.62, legend, size=11, more='text-anchor="end"'))
+        length = max(1.0, value / highest * (right - left))
+        out.append(
+            f'<rect x="{left:.0f}" y="{y + 2:.1f}" width="{length:.1f}" height="{pace - 6:.1f}" '
+            f'fill="{color}"/>'
+        )
+        text = shown(value, defaults["unit"], defaults.get("decimals", 0))
+        out.append(_text(left + length + 6, y + pace * 0.62, text, size=11))
+    return "".join(out)
+
+
+def _heat(panel: dict[str, Any], answers: Answers, *, width: float, height: float) -> str:
+    series = {
+        float(labels["le"].replace("+Inf", "inf")): dict(points)
+        for labels, points in answers.ask(panel["targets"][0])
+    }
+    edges = sorted(series)
+    if not edges:
+        return _text(width / 2, height / 2, panel["fieldConfig"]["defaults"].get("noValue", ""), size=14)
+    cells = {
+        (row, at): value - (series[edges[row - 1]].get(at, 0.0) if row else 0.0)
+        for row, edge in enumerate(edges)
+        for at, value in series[edge].items()
+    }
+    highest = max(cells.values()) or 1.0
+    left, pace = 62.0, (height - 52) / len(edges)
+    step = (width - 74) / (SPAN / STEP + 1)
+    out = []
+    for (row, at), value in sorted(cells.items()):
+        if value > 0:
+            x = left + (at - (answers.now - SPAN)) / STEP * step
+            y = height - 18 - (row + 1) * pace
+            shade = 0.15 + 0.85 * value / highest
+            out.append(
+                f'<rect x="{x:.1f}" y="{y:.1f}" width="{step:.1f}" height="{pace:.1f}" fill="#e24d42" '
+                f'fill-opacity="{shade:.2f}"/>'
+            )
+    for row, edge in enumerate(edges):
+        y = height - 18 - row * pace - pace / 2 + 3
+        out.append(_text(left - 6, y, f"{edge:g} s", size=9, color="#6e7781", more='text-anchor="end"'))
+    return "".join(out)
+
+
+def _states(panel: dict[str, Any], answers: Answers, *, width: float, height: float) -> str:
+    found = [
+        (_legend(target, labels), points)
+        for target in panel["targets"]
+        for labels, points in answers.ask(target)
+    ]
+    left, pace = 90.0, min(30.0, (height - 44) / max(1, len(found)))
+    out = []
+    for number, (legend, points) in enumerate(found):
+        y = 36 + number * pace
+        out.append(_text(left - 8, y + pace * 0.6, legend, size=11, more='text-anchor="end"'))
+        step = (width - left - 12) / (SPAN / STEP + 1)
+        for at, value in points:
+            x = left + (at - (answers.now - SPAN)) / STEP * step
+            color = NAMED["green"] if value else NAMED["red"]
+            out.append(
+                f'<rect x="{x:.1f}" y="{y + 2:.1f}" width="{step + 0.3:.1f}" height="{pace - 6:.1f}" '
+                f'fill="{color}"/>'
+            )
+    return "".join(out)
+
+
+DRAWERS = {
+    "stat": _number,
+    "timeseries": _lines,
+    "table": _rows,
+    "bargauge": _bars,
+    "heatmap": _heat,
+    "state-timeline": _states,
+}
 
 
 def draw(board: dict[str, Any], answers: Answers) -> str:
@@ -177,7 +303,7 @@ def draw(board: dict[str, Any], answers: Answers) -> str:
             inner += DRAWERS[panel["type"]](panel, answers, width=width, height=height)
         frame = f'<rect width="{width}" height="{height}" rx="3" fill="#fff" stroke="#d8dce0"/>'
         out.append(f'<g transform="translate({x} {y})">{frame}{inner}</g>')
-    title = _text(10, 28, f"{board['title']}: an illustration, from replayed data", size=17)
+    title = _text(10, 28, f"{board['title']}: an illustration, from a synthetic day", size=17)
     width, height = 24 * COLUMN, bottom + 10
     lines = "\n".join([f'<rect width="{width}" height="{height:.0f}" fill="#f4f5f5"/>', title, *out])
     return (

@@ -34,6 +34,8 @@ BCRYPT_ROUNDS = 10
 BCRYPT_LIMIT = 72  # bytes of a password that bcrypt looks at
 COMMON_NAME_LIMIT = 64  # RFC 5280, ub-common-name
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
+STEPS = ["", "add", "switch", "finish", "passwords", "certificates"]
+"""What a rotation does to the store, one at a time; between them the hosts take up what is new."""
 ORGANISATION = "Claude Code Prometheus Observability"
 
 
@@ -50,6 +52,13 @@ class Terms(NamedTuple):
     ca_days: int
     certificate_days: int
     renew_days: int
+
+    def of_host(self, host: str, certificate_days: Mapping[str, int], renew_days: Mapping[str, int]) -> Terms:
+        """Return the terms of one host, whose days are its own where they are given."""
+        return self._replace(
+            certificate_days=int(certificate_days.get(host, self.certificate_days)),
+            renew_days=int(renew_days.get(host, self.renew_days)),
+        )
 
 
 def pem_key(key: ec.EllipticCurvePrivateKey) -> bytes:
@@ -179,9 +188,9 @@ def is_ending(certificate: x509.Certificate, terms: Terms, *, now: dt.datetime) 
 class Store:
     """The directory of the store.
 
-    It holds ``ca.{crt,key}``, ``ca-previous.crt``, ``bundle.crt``, ``hosts/``, ``passwords/``, ``hashes/``
-    and ``rotation.json``. ``read`` returns a file's plain bytes; ``changes`` names what was made, or in
-    check mode would be.
+    It holds ``ca.{crt,key}``, ``ca-previous.crt``, while it rotates ``ca-next.{crt,key}``, ``bundle.crt``,
+    ``hosts/``, ``passwords/``, ``hashes/`` and ``rotation.json``. ``read`` returns a file's plain bytes;
+    ``changes`` names what was made, or in check mode would be.
     """
 
     def __init__(self, directory: Path, *, read: Callable[[Path], bytes], check_mode: bool) -> None:
@@ -243,6 +252,15 @@ class Store:
             os.fsync(file.fileno())
         fresh.replace(path)
 
+    def drop(self, name: str) -> None:
+        """Remove a file of the store that is there."""
+        path = self.directory / name
+        if not path.is_file():
+            return
+        self.changes.append(f"{name}: removed")
+        if not self._check_mode:
+            path.unlink()
+
     def rotation_is_new(self, what: str, mark: str) -> bool:
         """Say whether ``mark`` differs from the one under which ``what`` was last made, and remember it."""
         marks: dict[str, str] = json.loads(self.get("rotation.json") or b"{}")
@@ -270,9 +288,36 @@ def ensure_authority(store: Store, terms: Terms, *, mark: str, now: dt.datetime)
     return authority
 
 
+def add_authority(store: Store, terms: Terms, *, now: dt.datetime) -> None:
+    """Make the next authority, which is trusted beside the present one and signs nothing yet."""
+    if store.get("ca-next.crt") and store.get("ca-next.key"):
+        return
+    authority = new_authority(terms, now=now)
+    store.put("ca-next.key", pem_key(authority.key))
+    store.put("ca-next.crt", pem(authority.certificate))
+
+
+def switch_authority(store: Store) -> None:
+    """Make the next authority the present one; what a run left half done is done by the one after it."""
+    certificate_pem, key_pem = store.get("ca-next.crt"), store.get("ca-next.key")
+    if not certificate_pem or not key_pem:
+        return
+    present = store.get("ca.crt")
+    if present != certificate_pem:
+        if present:
+            store.put("ca-previous.crt", present)
+        store.put("ca.key", key_pem)
+        store.put("ca.crt", certificate_pem)
+    store.drop("ca-next.key")
+    store.drop("ca-next.crt")
+
+
 def ensure_bundle(store: Store, authority: Authority, *, now: dt.datetime) -> None:
-    """Write what hosts shall trust, ``bundle.crt``: the authority, and the former one until it ends."""
-    bundle = pem(authority.certificate)
+    """Write what hosts shall trust, ``bundle.crt``: the authority, its successor and its predecessor.
+
+    The predecessor is trusted until it ends, or is dropped.
+    """
+    bundle = pem(authority.certificate) + (store.get("ca-next.crt") or b"")
     previous = store.get("ca-previous.crt")
     if previous and x509.load_pem_x509_certificate(previous).not_valid_after_utc > now:
         bundle += previous
@@ -281,15 +326,24 @@ def ensure_bundle(store: Store, authority: Authority, *, now: dt.datetime) -> No
 
 
 def ensure_host(
-    store: Store, authority: Authority, names: Sequence[str], terms: Terms, *, now: dt.datetime
+    store: Store,
+    authority: Authority,
+    names: Sequence[str],
+    terms: Terms,
+    *,
+    now: dt.datetime,
+    renew: bool = False,
 ) -> None:
-    """Make or renew the key and certificate of a host; its inventory name is the first of ``names``."""
+    """Make or renew the key and certificate of a host; its inventory name is the first of ``names``.
+
+    ``renew``: also where they are good.
+    """
     key_name, certificate_name = f"hosts/{names[0]}.key", f"hosts/{names[0]}.crt"
     key_pem, certificate_pem = store.get(key_name), store.get(certificate_name)
     if key_pem and certificate_pem:
         certificate = x509.load_pem_x509_certificate(certificate_pem)
         mine = certificate.public_key() == load_key(key_pem).public_key()
-        if mine and is_good(certificate, authority, names, terms, now=now):
+        if mine and not renew and is_good(certificate, authority, names, terms, now=now):
             return
     key = ec.generate_private_key(ec.SECP256R1())
     store.put(key_name, pem_key(key))
@@ -342,8 +396,11 @@ class ActionModule(ActionBase):  # type: ignore[misc] # ansible-core carries no 
                 "ca_days": {"type": "int", "default": 3650},
                 "certificate_days": {"type": "int", "default": 397},
                 "renew_days": {"type": "int", "default": 60},
+                "hosts_certificate_days": {"type": "dict", "default": {}},
+                "hosts_renew_days": {"type": "dict", "default": {}},
                 "ca_rotation": {"type": "str", "default": ""},
                 "password_rotation": {"type": "str", "default": "", "no_log": False},
+                "step": {"type": "str", "choices": STEPS, "default": ""},
             }
         )
         if fault := refuse(args["hosts"], args["users"], args["passwords"]):
@@ -355,14 +412,25 @@ class ActionModule(ActionBase):  # type: ignore[misc] # ansible-core carries no 
 
         store = Store(Path(args["directory"]), read=read, check_mode=bool(self._task.check_mode))
         terms = Terms(args["ca_days"], args["certificate_days"], args["renew_days"])
+        days = [args["hosts_certificate_days"], args["hosts_renew_days"]]
         now = dt.datetime.now(tz=dt.UTC)
         try:
             with store.locked():
+                step = args["step"]
+                if step == "add":
+                    ensure_authority(store, terms, mark=args["ca_rotation"], now=now)
+                    add_authority(store, terms, now=now)
+                elif step == "switch":
+                    switch_authority(store)
+                elif step == "finish":
+                    store.drop("ca-previous.crt")
                 authority = ensure_authority(store, terms, mark=args["ca_rotation"], now=now)
                 ensure_bundle(store, authority, now=now)
-                for names in args["hosts"].values():
-                    ensure_host(store, authority, names, terms, now=now)
+                for host, names in args["hosts"].items():
+                    own = terms.of_host(host, *days)
+                    ensure_host(store, authority, names, own, now=now, renew=step == "certificates")
                 rotate = store.rotation_is_new("passwords", args["password_rotation"])
+                rotate = rotate or step == "passwords"
                 for user in args["users"]:
                     ensure_password(store, user, given=args["passwords"].get(user), rotate=rotate)
         except (OSError, ValueError) as error:

@@ -82,12 +82,28 @@ def host_names(hosts: Sequence[str], hostvars: Mapping[str, Mapping[str, Any]]) 
     return names
 
 
+def host_days(
+    hosts: Sequence[str], hostvars: Mapping[str, Mapping[str, Any]], *, variable: str, default: int
+) -> dict[str, int]:
+    """Return the days that each host's ``variable`` says, or the default."""
+    return {host: int(hostvars[host].get(variable, default)) for host in hosts}
+
+
+def at_odds(
+    own: Mapping[str, Any], other: Mapping[str, Any], *, defaults: Mapping[str, Any], names: Sequence[str]
+) -> list[str]:
+    """Return the names of the variables that one host's inventory has otherwise than another's."""
+    return [name for name in names if own.get(name, defaults[name]) != other.get(name, defaults[name])]
+
+
 class FilterModule:
     """The filters of this file, by the names that templates use."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
         """Return name → function."""
         return {
+            "at_odds": at_odds,
+            "host_days": host_days,
             "host_names": host_names,
             "is_listen_address": is_listen_address,
             "is_loopback": is_loopback,

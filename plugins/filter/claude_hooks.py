@@ -65,6 +65,15 @@ def managed_hooks(
     }
 
 
+def settings_places(scope: str, *, users: Iterable[str], projects: Iterable[str]) -> list[dict[str, str]]:
+    """Return whose settings a scope merges hooks into, as arguments of the module claude_settings."""
+    if scope == "user":
+        return [{"user": name} for name in dict.fromkeys(users)]
+    if scope == "project":
+        return [{"checkout": path.rstrip("/")} for path in dict.fromkeys(projects)]
+    return []
+
+
 def managed_command(text: str, *, python: str, directory: str, config: str) -> str:
     """Return the slash command `text` of the bundle, running the report in `directory` with `config`.
 
@@ -91,4 +100,8 @@ class FilterModule:
 
     def filters(self) -> dict[str, Callable[..., Any]]:
         """Return name → function."""
-        return {"managed_command": managed_command, "managed_hooks": managed_hooks}
+        return {
+            "managed_command": managed_command,
+            "managed_hooks": managed_hooks,
+            "settings_places": settings_places,
+        }

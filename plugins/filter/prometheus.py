@@ -11,19 +11,25 @@ import yaml
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-FLAG = re.compile(r"[a-z][a-z0-9.\-]*")
+FLAG = re.compile(r"[a-z][A-Za-z0-9.\-]*")
 # /etc/default is read by systemd without a shell and by init scripts with one: nothing special to either.
 VALUE = re.compile(r"[^\s\"'\\$`]*")
 EXPORTER_PORT = 9468
+JOB = "claude_code"
+# What Prometheus, its rules and the inventory say is nobody's to push.
+NEVER_PUSHED = (
+    "up|ALERTS|ALERTS_FOR_STATE|claude_code:.+|claude_code_inventory_info|claude_code_team_budget_usd"
+)
+COUNTS = "__tmp_counts"
 
 
-def command_line(flags: Mapping[str, Any]) -> str:
-    """Return flags as one line of arguments, in the order given.
+def arguments(flags: Mapping[str, Any]) -> list[str]:
+    """Return flags as arguments, in the order given.
 
     A text or number is the flag's value, a list repeats the flag, true is the bare flag and false its ``no-``
     form; null leaves the flag out. Raises ValueError for what ``/etc/default`` can't carry.
     """
-    arguments: list[str] = []
+    found: list[str] = []
     for name, value in flags.items():
         if not FLAG.fullmatch(name):
             msg = f"{name!r} is not a flag: write its name without the leading dashes."
@@ -32,15 +38,20 @@ def command_line(flags: Mapping[str, Any]) -> str:
             if one is None:
                 continue
             if isinstance(one, bool):
-                arguments.append(f"--{name}" if one else f"--no-{name}")
+                found.append(f"--{name}" if one else f"--no-{name}")
             elif VALUE.fullmatch(str(one)):
-                arguments.append(f"--{name}={one}")
+                found.append(f"--{name}={one}")
             else:
                 msg = (
                     f"The value of the flag {name} must have no blank, quote, backslash, dollar or backtick."
                 )
                 raise ValueError(msg)
-    return " ".join(arguments)
+    return found
+
+
+def command_line(flags: Mapping[str, Any]) -> str:
+    """Return ``arguments`` as one line."""
+    return " ".join(arguments(flags))
 
 
 def flags_fault(flags: Mapping[str, Any]) -> str:
@@ -90,15 +101,61 @@ def scrape_targets(
     return targets
 
 
+def pushed_relabeling(
+    hosts: Sequence[str], hostvars: Mapping[str, Mapping[str, Any]]
+) -> list[dict[str, str | list[str]]]:
+    """Return rules for what comes out of the Pushgateway, whose one password lets a host push any group.
+
+    Numbers of the exporters count in their job alone, and never for a host that brings its own another way.
+    """
+    elsewhere = [host for host in sorted(hosts) if not _pushes(hostvars[host])]
+    names = "|".join(
+        re.sub(r"([\\.+*?()|\[\]{}^$])", r"\\\1", name) for name in exporter_instances(elsewhere, hostvars)
+    )
+    rules: list[dict[str, str | list[str]]] = [
+        {"source_labels": ["__name__"], "regex": NEVER_PUSHED, "action": "drop"},
+        {"target_label": COUNTS, "replacement": ""},
+        {
+            "source_labels": ["__name__", "job"],
+            "regex": f"claude_code_.+;{JOB}",
+            "target_label": COUNTS,
+            "replacement": "yes",
+        },
+        {"source_labels": ["__name__", COUNTS], "regex": "claude_code_.+;", "action": "drop"},
+        {"regex": COUNTS, "action": "labeldrop"},
+    ]
+    if names:
+        pushed = f"claude_code_.+;({names})"
+        rules.append({"source_labels": ["__name__", "instance"], "regex": pushed, "action": "drop"})
+    return rules
+
+
+def _pushes(variables: Mapping[str, Any]) -> bool:
+    return str(variables.get("claude_exporter_transport") or "pushgateway") == "pushgateway"
+
+
+def any_transport(hosts: Sequence[str], transport: str, hostvars: Mapping[str, Mapping[str, Any]]) -> bool:
+    """Say whether the exporter of any of the hosts brings its numbers by ``transport``."""
+    return any(hostvars[host].get("claude_exporter_transport") == transport for host in hosts)
+
+
 def file_text(path: str) -> str:
     """Return the text of a file on the controller; Ansible's own lookup would strip and cache it."""
     return Path(path).read_text(encoding="utf-8")
 
 
-def merge_rules(files: Sequence[str], *, budgets: Sequence[Mapping[str, Any]]) -> str:
-    """Return one rule file with the groups of all ``files`` (their texts) and the budgets as series.
+def exporter_instances(hosts: Sequence[str], hostvars: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Return the ``instance`` under which each host's exporter brings its numbers."""
+    return [str(hostvars[host].get("claude_exporter_instance") or host) for host in sorted(hosts)]
+
+
+def merge_rules(
+    files: Sequence[str], *, budgets: Sequence[Mapping[str, Any]], instances: Sequence[str] = ()
+) -> str:
+    """Return one rule file with the groups of all ``files`` (their texts), budgets and inventory as series.
 
     One file is one thing to send to a host and to check, and a rule that is no more leaves nothing behind.
+    ``instances`` are those whose numbers are expected.
     """
     groups = [group for text in files for group in (yaml.safe_load(text) or {}).get("groups") or []]
     rules = [
@@ -113,6 +170,12 @@ def merge_rules(files: Sequence[str], *, budgets: Sequence[Mapping[str, Any]]) -
     ]
     if rules:
         groups.insert(0, {"name": "claude_code_budgets", "rules": rules})
+    known = [
+        {"record": "claude_code_inventory_info", "expr": "vector(1)", "labels": {"instance": str(instance)}}
+        for instance in instances
+    ]
+    if known:
+        groups.insert(0, {"name": "claude_code_inventory", "rules": known})
     text: str = yaml.safe_dump({"groups": groups}, sort_keys=False, width=120, allow_unicode=True)
     return f"# Written by Ansible from the files of rules and the budgets of the inventory.\n{text}"
 
@@ -123,11 +186,15 @@ class FilterModule:
     def filters(self) -> dict[str, Callable[..., Any]]:
         """Return name → function."""
         return {
+            "any_transport": any_transport,
+            "arguments": arguments,
             "command_line": command_line,
+            "exporter_instances": exporter_instances,
             "file_text": file_text,
             "flags_fault": flags_fault,
             "is_secured": is_secured,
             "merge_rules": merge_rules,
+            "pushed_relabeling": pushed_relabeling,
             "scrape_targets": scrape_targets,
             "service_security": service_security,
         }

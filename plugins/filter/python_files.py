@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,9 +28,17 @@ def python_files(directory: str, *, below: str = "") -> dict[str, str]:
     return found
 
 
+def hashed_files(files: dict[str, str], *, below: str) -> dict[str, str]:
+    """Return the SHA-256 of each file by its path under the host's directory `below`."""
+    return {
+        f"{below.rstrip('/')}/{name}": hashlib.sha256(text.encode("utf-8")).hexdigest()
+        for name, text in files.items()
+    }
+
+
 class FilterModule:
     """The filters of this file, by the names that templates use."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
         """Return name → function."""
-        return {"python_files": python_files}
+        return {"python_files": python_files, "hashed_files": hashed_files}

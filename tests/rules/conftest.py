@@ -189,6 +189,9 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Answers]:
             ' and on () ALERTS{alertname="ClaudeCodeInputRejected"}',
             lambda seen: seen > 0,
         )
+        for histogram in ("permission_wait", "tool_duration", "session_duration", "hook_duration"):
+            sums = f"claude_code_{histogram}_seconds_sum"  # increase() needs two of them
+            answers.wait(f"min(count_over_time({sums}[1m]))", lambda seen: seen >= 3)
         yield answers
     finally:
         process.terminate()

@@ -55,6 +55,15 @@ class StandIn:
         """Say what the model does in the conversation of that key, and its subagents in theirs."""
         self.machine.write(f"{DIRECTORY}/{key}.json", json.dumps([turn.step() for turn in script]))
 
+    def waiting(self) -> set[str]:
+        """Return the keys of the conversations that wait at a gate, or did."""
+        listed = self.machine.run("find", DIRECTORY, "-name", "*.waits", "-printf", "%f\n")
+        return {name.removesuffix(".waits") for name in listed.split()}
+
+    def go_on(self, *keys: str) -> None:
+        """Open the gates of these conversations."""
+        self.machine.run("touch", *(f"{DIRECTORY}/{key}.open" for key in keys))
+
     def served(self, *keys: str) -> list[dict[str, Any]]:
         """Return what was answered in the conversations of these keys, oldest first.
 
@@ -126,7 +135,7 @@ class Developer:
     def start(
         self, key: str, *, project: str, resume: str = "", prompt: str = "go", seconds: float = 240
     ) -> Session:
-        """Start ``claude -p`` in a project, in that key's conversation."""
+        """Start ``claude -p`` in a project, in that key's conversation; a slash command stays in front."""
         cwd = self.project(project)
         env = {
             "HOME": cwd.rpartition("/")[0],
@@ -136,7 +145,8 @@ class Developer:
             "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
             **self.env,
         }
-        command = ["claude", "-p", f"[[{key}]] {prompt}", "--output-format", "json"]
+        said = f"{prompt} [[{key}]]" if prompt.startswith("/") else f"[[{key}]] {prompt}"
+        command = ["claude", "-p", said, "--output-format", "json"]
         command += ["--resume", resume] if resume else []
         command += ["--allowedTools", *TOOLS]
         return Session(self.machine.start(command, user=self.user, cwd=cwd, env=env, seconds=seconds))

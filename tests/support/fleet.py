@@ -2,23 +2,56 @@
 
 from __future__ import annotations
 
+import os
+import time
 from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.support.claude import Developer, StandIn
-from tests.support.machine import eventually
-from tests.support.story import Numbers
+from tests.support.machine import Machine, eventually
+from tests.support.promql import Prometheus, Service
+from tests.support.services import Services
+from tests.support.story import TOKEN_TYPES, Numbers, Turn
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from fractions import Fraction
+    from collections.abc import Mapping, Sequence
 
     from tests.support.claude import Account, Session
-    from tests.support.machine import Machine
-    from tests.support.promql import Prometheus, Vector
+    from tests.support.promql import Vector
     from tests.support.story import Key, Script
 
 WHO = ("instance", "user", "project")
+
+
+def trust_store() -> Path:
+    """Return the converged scenario's trust store."""
+    return Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"]) / "inventory" / ".trust"
+
+
+def passwords() -> dict[str, str]:
+    """Return the password of each user that the scenario's services know."""
+    return {path.name: path.read_text().strip() for path in (trust_store() / "passwords").iterdir()}
+
+
+def service(machine: Machine, port: int, user: str) -> Service:
+    """Return a service of a host, with what the converged scenario's trust store holds for its clients."""
+    bundle = trust_store() / "bundle.crt"
+    return Service(machine.name, machine.address(), port, bundle, user, passwords()[user])
+
+
+def price(host: Machine, kind: str) -> Fraction:
+    """Return what the client charges for one token, in micro-dollars, from a run with that type alone.
+
+    The host is one on which nothing measures the run.
+    """
+    tokens = {each: 10_000 if each == kind else 0 for each in TOKEN_TYPES}
+    key = f"price-{kind.lower()}"
+    StandIn(host).script(key, (Turn(usage={name: tokens[each] for each, name in TOKEN_TYPES.items()}),))
+    account = Developer(host, "root", home="/tmp/price").start(key, project="price").account()
+    assert account.tokens == tokens
+    return Fraction(account.micros, tokens[kind])
 
 
 @dataclass(frozen=True)
@@ -26,10 +59,35 @@ class Fleet:
     """The hosts, and what the tests need to speak with them."""
 
     monitor: Machine
+    services: Services
     developers: Mapping[str, Machine]
-    prometheus: Prometheus
     prices: Mapping[str, Fraction]
     run: str
+
+    @classmethod
+    def deployed(cls, monitor: str, developers: Sequence[str]) -> Fleet:
+        """Return the fleet of these containers, with a stand-in for the Messages API on each."""
+        watcher = Machine(monitor)
+        hosts = {name: Machine(name) for name in developers}
+        for machine in (watcher, *hosts.values()):
+            StandIn(machine).start()
+        prices = {kind: price(watcher, kind) for kind in TOKEN_TYPES}
+        return cls(watcher, Services.of(watcher), hosts, prices, f"{int(time.time()):x}")
+
+    @property
+    def prometheus(self) -> Prometheus:
+        """Return the fleet's Prometheus, with the password and the authority of this moment."""
+        return Prometheus(service(self.monitor, 9090, "prometheus"))
+
+    @property
+    def first(self) -> str:
+        """Return the name of the first developer's host."""
+        return next(iter(self.developers))
+
+    @property
+    def second(self) -> str:
+        """Return the name of the second developer's host, which is the first one where there is no other."""
+        return [*self.developers, self.first][1]
 
     def person(self, user: str, host: str) -> Developer:
         """Return one of the people who work on a developer's host."""
@@ -67,6 +125,14 @@ class Round:
         StandIn(self.fleet.developers[host]).script(key, script)
         return key
 
+    def keys(self) -> set[str]:
+        """Return the keys of the conversations so far."""
+        return {f"{self.name}-{number}" for number in range(1, self.scripts + 1)}
+
+    def ended(self) -> int:
+        """Return how many of the sessions that were started have ended."""
+        return sum(session.running.process.poll() is not None for session in self.sessions)
+
     def start(self, user: str, host: str, script: Script, *, project: str = "") -> Session:
         """Start a session that plays a script to its end, and count what it must come to."""
         name = self.project(project)
@@ -87,7 +153,7 @@ class Round:
     def wait_for_answers(self, machine: Machine, count: int) -> int:
         """Wait until so many answers were served to this round's sessions on a host; return how many were."""
         stand_in = StandIn(machine)
-        keys = [f"{self.name}-{number}" for number in range(1, self.scripts + 1)]
+        keys = self.keys()
         return eventually(lambda: len(stand_in.served(*keys)), accept=lambda seen: seen >= count, seconds=60)
 
     def finish(self) -> list[Account]:

@@ -11,6 +11,7 @@ A step holds
     tools    the model calls these, ``[NAME, INPUT]`` each, in one turn
     usage    the four token counts, else ``USAGE``
     delay    seconds to wait before the answer
+    gate     wait before the answer until ``DIRECTORY/KEY.open`` is there; ``DIRECTORY/KEY.waits`` says so
     fail     statuses to answer with first, one for each attempt, before the answer above
     seek     a text to look for in the request
 
@@ -68,6 +69,13 @@ class Scripts:
             self.attempts[key, turn] = attempt + 1
         failures = steps[turn].get("fail", [])
         return steps[turn], failures[attempt] if attempt < len(failures) else 200
+
+    def wait(self, key: str) -> None:
+        """Say that a conversation waits, and wait until it may go on."""
+        (self.directory / f"{key}.waits").touch()
+        gate = self.directory / f"{key}.open"
+        while not gate.exists():
+            time.sleep(0.1)
 
     def served(self, **line: object) -> None:
         """Write down one answer."""
@@ -178,6 +186,8 @@ class Handler(BaseHTTPRequestHandler):
             self.fail(400, "invalid_request_error", str(error), request_id)
             return
         time.sleep(step.get("delay", 0))
+        if step.get("gate"):
+            self.scripts.wait(key)
         usage = step.get("usage", USAGE) if status == 200 else {}
         line["found"] = step.get("seek", "").encode() in raw
         self.scripts.served(key=key, step=turn, status=status, usage=usage, **line)

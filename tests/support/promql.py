@@ -47,18 +47,27 @@ class Service:
 
     def get(self, path: str, *, authenticated: bool = True) -> tuple[int, bytes]:
         """Return status and body of one GET."""
+        return self._ask("GET", path, authenticated=authenticated)
+
+    def post(self, path: str, body: object) -> tuple[int, bytes]:
+        """Return status and body of one POST of JSON."""
+        return self._ask("POST", path, json.dumps(body).encode())
+
+    def _ask(
+        self, method: str, path: str, body: bytes | None = None, *, authenticated: bool = True
+    ) -> tuple[int, bytes]:
         connection: HTTPConnection
         if self.ca_file:
             context = ssl.create_default_context(cafile=str(self.ca_file))
             connection = _Pinned(self.name, self.port, address=self.address, context=context)
         else:
             connection = HTTPConnection(self.address, self.port, timeout=10)
-        headers = {}
+        headers = {"Content-Type": "application/json"} if body else {}
         if self.user and authenticated:
             secret = base64.b64encode(f"{self.user}:{self.password}".encode()).decode()
             headers["Authorization"] = f"Basic {secret}"
         try:
-            connection.request("GET", path, headers=headers)
+            connection.request(method, path, body=body, headers=headers)
             answer = connection.getresponse()
             return answer.status, answer.read()
         finally:
@@ -71,9 +80,10 @@ class Prometheus:
 
     service: Service
 
-    def query(self, promql: str) -> list[dict[str, Any]]:
-        """Return the samples of an instant query, each with ``metric`` and ``value``."""
-        status, body = self.service.get(f"/api/v1/query?{urlencode({'query': promql})}")
+    def query(self, promql: str, *, at: float | None = None) -> list[dict[str, Any]]:
+        """Return the samples of an instant query, each with ``metric`` and ``value``; ``at`` is its time."""
+        asked = {"query": promql} if at is None else {"query": promql, "time": f"{at:.3f}"}
+        status, body = self.service.get(f"/api/v1/query?{urlencode(asked)}")
         answer = json.loads(body)
         assert status == 200, answer
         result: list[dict[str, Any]] = answer["data"]["result"]

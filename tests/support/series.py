@@ -22,6 +22,7 @@ OTHERS = {
     "push_time_seconds",
     "push_failure_time_seconds",
     "claude_code_team_budget_usd",
+    "claude_code_inventory_info",
 }
 _PREFIXES = ("prometheus_", "alertmanager_")
 _GROUPING = re.compile(r"\b(?:by|without|on|ignoring|group_left|group_right)\s*\([^)]*\)")

@@ -41,6 +41,7 @@ class Turn:
 
     ``subagent`` is the script that the called ``Agent`` plays; ``fail`` holds statuses that the API answers
     with first, ``delay`` the seconds that it takes, ``seek`` a text to look for in what the client sends.
+    With ``gate`` it answers only when the test lets the conversation go on.
     """
 
     calls: tuple[Call, ...] = ()
@@ -49,6 +50,7 @@ class Turn:
     delay: float = 0
     fail: tuple[int, ...] = ()
     seek: str = ""
+    gate: bool = False
     subagent: Script = ()
 
     def step(self) -> dict[str, Any]:
@@ -56,7 +58,7 @@ class Turn:
         says: dict[str, Any] = {"text": self.text}
         if self.calls:
             says = {"tools": [[call.tool, dict(call.input)] for call in self.calls]}
-        asks = {"delay": self.delay, "fail": list(self.fail), "seek": self.seek}
+        asks = {"delay": self.delay, "fail": list(self.fail), "seek": self.seek, "gate": self.gate}
         return {**says, "usage": dict(self.usage), **asks}
 
 
@@ -92,14 +94,20 @@ class Numbers:
     responses: Counter[Key] = field(default_factory=Counter)
 
     def add(
-        self, who: Key, script: Script, *, start: str = "fresh", end: Key = ("Stop", "SessionEnd")
+        self,
+        who: Key,
+        script: Script,
+        *,
+        start: str = "fresh",
+        begin: Key = ("SessionStart", "UserPromptSubmit"),
+        end: Key = ("Stop", "SessionEnd"),
     ) -> None:
         """Add one run of ``claude -p`` by somebody in which the model played that script.
 
-        ``start`` is how the client calls the beginning, ``end`` what hooks hear of the ending.
+        ``start`` is how the client calls the beginning; ``begin`` and ``end`` are what hooks hear then.
         """
         self.sessions[*who, start] += 1
-        for event in ("SessionStart", "UserPromptSubmit", *end):
+        for event in (*begin, *end):
             self.events[*who, event] += 1
         for turn in turns(script):
             self.responses[who] += 1

@@ -8,6 +8,12 @@ from pathlib import Path
 _CACHE = Path(__file__).resolve().parents[2] / ".cache" / "tools" / "usr" / "bin"
 
 
+def parser() -> str:
+    """Return the path of Debian's shfmt: the system's, where the guard looks, else one unpacked beside it."""
+    places = ("/usr/bin/shfmt", "/usr/local/bin/shfmt", str(_CACHE / "shfmt"))
+    return next((path for path in places if Path(path).exists()), "")
+
+
 def tool(name: str) -> str:
     """Return the path of a program, from where ./test unpacks them or from PATH; raise FileNotFoundError."""
     found = shutil.which(name, path=str(_CACHE)) or shutil.which(name)

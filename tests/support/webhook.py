@@ -1,4 +1,7 @@
-"""A receiver of notifications: ``webhook.py PORT FILE`` appends each body that is posted, one a line."""
+"""A receiver of notifications: ``webhook.py PORT FILE`` appends each body that is posted, one a line.
+
+It listens on all addresses, for an Alertmanager in a container comes from another one.
+"""
 
 from __future__ import annotations
 
@@ -24,4 +27,4 @@ class Handler(BaseHTTPRequestHandler):
 
 
 if __name__ == "__main__":
-    ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
+    ThreadingHTTPServer(("0.0.0.0", int(sys.argv[1])), Handler).serve_forever()

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from utils import journal
 from utils.meter.ledger import Ledger, Options
+from utils.sizes import classes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -39,6 +40,8 @@ def captured_lines() -> list[bytes]:
         hook_input: dict[str, Any] = json.loads(text)
         event = hook_input["hook_event_name"]
         record = journal.record(event, hook_input, {}, now=NOW + number / 10)
+        if event.startswith("PostToolUse"):
+            record.update(classes(hook_input))
         arguments = hook_input.get("tool_input", {})
         reason = BLOCKED.get(arguments.get("command") or arguments.get("file_path"))
         if reason and event == "PreToolUse":

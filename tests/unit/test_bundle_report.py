@@ -4,13 +4,14 @@ import json
 import os
 import shutil
 import subprocess
-import threading
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from utils.views import Check, Point, blocked, meter, of_user, parse, telemetry, trail
+
+from tests.support.serving import serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -106,13 +107,8 @@ class Exporter(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def exporter() -> "Iterator[str]":
-    server = HTTPServer(("127.0.0.1", 0), Exporter)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving(Exporter) as address:
+        yield address
 
 
 def report(tmp_path: Path, *arguments: str) -> str:
@@ -155,6 +151,15 @@ def test_an_exporter_that_does_not_answer_is_named_with_the_remedy(tmp_path: Pat
     assert "FAIL  numbers: http://127.0.0.1:1/metrics does not answer" in health
     assert "systemctl status claude-code-exporter" in health
     assert "FAIL  journal: " in health
+
+
+def test_a_voice_that_failed_is_among_the_checks(tmp_path: Path) -> None:
+    shutil.copytree(BUNDLE, tmp_path / ".claude")
+    (tmp_path / ".claude/hooks/config.json").write_text('{"notification": {"engine": "espeak-ng"}}')
+    assert "ok    notifications: announced by espeak-ng" in report(tmp_path, "telemetry")
+    fault = tmp_path / "state/claude-code-observability/voice.error"
+    fault.write_text("espeak-ng ended with 1: no such voice\n")
+    assert "FAIL  notifications: espeak-ng ended with 1: no such voice" in report(tmp_path, "telemetry")
 
 
 def test_a_copied_bundle_accounts_for_the_users_own_journal(tmp_path: Path) -> None:

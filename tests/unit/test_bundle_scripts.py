@@ -11,44 +11,11 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
+from utils.meter.contract import CLIENT_EVENTS, EVENTS
 
 BUNDLE = Path(__file__).parents[2] / "files/claude"
 TELEMETRY = ["post_tool_use.py", "notification.py", "prometheus_sender.py"]
 REGISTERED = json.loads((BUNDLE / "settings.json").read_text())["hooks"]
-
-# Every event Claude Code 2.1.330 knows, from its own list.
-KNOWN = {
-    "PreToolUse",
-    "PostToolUse",
-    "PostToolUseFailure",
-    "PostToolBatch",
-    "Notification",
-    "UserPromptSubmit",
-    "UserPromptExpansion",
-    "SessionStart",
-    "SessionEnd",
-    "Stop",
-    "StopFailure",
-    "SubagentStart",
-    "SubagentStop",
-    "PreCompact",
-    "PostCompact",
-    "PermissionRequest",
-    "PermissionDenied",
-    "Setup",
-    "TeammateIdle",
-    "TaskCreated",
-    "TaskCompleted",
-    "Elicitation",
-    "ElicitationResult",
-    "ConfigChange",
-    "WorktreeCreate",
-    "WorktreeRemove",
-    "InstructionsLoaded",
-    "CwdChanged",
-    "FileChanged",
-    "MessageDisplay",
-}
 
 
 @pytest.fixture
@@ -57,11 +24,12 @@ def project(tmp_path: Path) -> Path:
     return tmp_path / "shop"
 
 
-def run(project: Path, command: str, data: bytes) -> subprocess.CompletedProcess[bytes]:
+def run(project: Path, command: str, data: bytes, **more: str) -> subprocess.CompletedProcess[bytes]:
     environ = {
         "PATH": os.environ["PATH"],
         "HOME": str(project.parent),
         "CLAUDE_PROJECT_DIR": str(project),
+        **more,
     }
     return subprocess.run(
         ["/bin/sh", "-c", command],
@@ -114,8 +82,9 @@ def test_every_event_the_client_knows_is_registered_or_its_absence_explained() -
     page = (Path(__file__).parents[2] / "docs/hooks.md").read_text()
     section = page.split("## Not registered, and why")[1].split("\n## ")[0]
     explained = {line.split("`")[1] for line in section.splitlines() if line.startswith("| `")}
-    assert set(REGISTERED) | explained == KNOWN
+    assert set(REGISTERED) | explained == set(CLIENT_EVENTS)
     assert set(REGISTERED) & explained == set()
+    assert set(REGISTERED) <= set(EVENTS)
 
 
 @pytest.mark.parametrize("event", sorted(set(REGISTERED) - {"PreToolUse"}))
@@ -128,6 +97,22 @@ def test_each_telemetry_event_is_one_line_of_the_journal_and_silence(project: Pa
     _, line = journal_of(project)
     assert isinstance(line.pop("t"), float)
     assert line == {"e": event, "s": "s1", "p": "shop"}
+
+
+@pytest.mark.parametrize(
+    ("event", "result", "size"),
+    [("PostToolUse", {"tool_response": {"stdout": ""}}, "0"), ("PostToolUseFailure", {"error": "no"}, "1k")],
+)
+def test_a_finished_call_is_journalled_with_its_duration_and_the_classes_of_its_sizes(
+    project: Path, event: str, result: dict[str, object], size: str
+) -> None:
+    call = {"tool_name": "Bash", "tool_use_id": "toolu_1", "tool_input": {"command": "x" * 2000}}
+    hook_input = {"hook_event_name": event, "session_id": "s1", "duration_ms": 12, **call, **result}
+    run(project, command_of("post_tool_use.py"), json.dumps(hook_input).encode())
+    _, line = journal_of(project)
+    line.pop("t")
+    named = {"e": event, "s": "s1", "p": "shop", "k": "Bash", "i": "toolu_1"}
+    assert line == {**named, "d": 12, "n": "10k", "o": size}
 
 
 @pytest.mark.parametrize("script", TELEMETRY)
@@ -242,19 +227,30 @@ class Gateway(BaseHTTPRequestHandler):
         """Stay silent."""
 
 
-def test_a_copied_bundle_brings_its_count_to_the_pushgateway_and_waits_for_nobody(project: Path) -> None:
+@pytest.mark.parametrize("told_by", ["file", "environment"])
+def test_a_copied_bundle_brings_its_count_to_the_pushgateway_and_waits_for_nobody(
+    project: Path, told_by: str
+) -> None:
     Gateway.bodies, Gateway.may_answer = queue.Queue(), threading.Event()
     server = HTTPServer(("127.0.0.1", 0), Gateway)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     url = f"http://127.0.0.1:{server.server_port}"
-    (project / ".claude/hooks/config.json").write_text(
-        json.dumps({"instance": "laptop", "pushgateway": {"url": url}, "labels": {"team": "shop"}})
-    )
+    environ = {}
+    if told_by == "file":
+        (project / ".claude/hooks/config.json").write_text(
+            json.dumps({"instance": "laptop", "pushgateway": {"url": url}, "labels": {"team": "shop"}})
+        )
+    else:
+        environ = {
+            "PROMETHEUS_PUSH_GATEWAY": f"127.0.0.1:{server.server_port}",
+            "CLAUDE_OBSERVABILITY_INSTANCE": "laptop",
+            "CLAUDE_OBSERVABILITY_LABELS": "team=shop",
+        }
     try:
         for event in ("UserPromptSubmit", "Stop"):
             data = json.dumps({"hook_event_name": event, "session_id": "s1"}).encode()
-            result = run(project, command_of("prometheus_sender.py"), data)
+            result = run(project, command_of("prometheus_sender.py"), data, **environ)
             assert (result.returncode, result.stdout, result.stderr) == (0, b"", b"")
         path, body = Gateway.bodies.get(timeout=30)  # the hook is back, and the gateway has not answered yet
         me = pwd.getpwuid(os.geteuid()).pw_name

@@ -62,12 +62,72 @@ def test_a_copied_bundle_reads_its_config_file_and_then_the_environment(tmp_path
     assert settings.pushgateway == {"url": "http://127.0.0.1:9091"}
 
 
+@pytest.mark.parametrize(
+    ("environ", "url"),
+    [
+        ({"PROMETHEUS_PUSH_GATEWAY": "https://gateway:9091/push"}, "https://gateway:9091/push"),
+        ({"PROMETHEUS_PUSH_GATEWAY": "gateway:9091"}, "http://gateway:9091"),
+        (
+            {
+                "PROMETHEUS_PUSH_GATEWAY": "old:9091",
+                "CLAUDE_OBSERVABILITY_PUSHGATEWAY_URL": "http://new:9091",
+            },
+            "http://new:9091",
+        ),
+    ],
+)
+def test_the_pushgateway_may_be_named_as_elsewhere(tmp_path: Path, environ: dict[str, str], url: str) -> None:
+    assert load([str(tmp_path / "hook.py")], environ).pushgateway == {"url": url}
+    (tmp_path / "config.json").write_text('{"pushgateway": {"url": "http://file"}}')
+    assert load([str(tmp_path / "hook.py")], environ).pushgateway == {"url": "http://file"}
+
+
+def test_labels_come_from_the_file_and_else_from_the_environment(tmp_path: Path) -> None:
+    environ = {"CLAUDE_OBSERVABILITY_LABELS": "team=shop, cost_center=cc=42"}
+    settings = load([str(tmp_path / "hook.py")], environ)
+    assert settings.labels == {"team": "shop", "cost_center": "cc=42"}
+    (tmp_path / "config.json").write_text('{"labels": {"team": "file"}}')
+    assert load([str(tmp_path / "hook.py")], environ).labels == {"team": "file"}
+
+
+@pytest.mark.parametrize("text", ["team", "=shop", "team=a,,b=c"])
+def test_labels_that_cannot_be_read_are_one_sentence(tmp_path: Path, text: str) -> None:
+    settings = load([str(tmp_path / "hook.py")], {"CLAUDE_OBSERVABILITY_LABELS": text})
+    assert settings.error.startswith("CLAUDE_OBSERVABILITY_LABELS must be NAME=VALUE,NAME=VALUE, and has '")
+    assert settings.labels == {}
+
+
+def test_installed_hooks_take_no_pushgateway_from_the_environment(tmp_path: Path) -> None:
+    (tmp_path / "hooks.json").write_text("{}")
+    environ = {"PROMETHEUS_PUSH_GATEWAY": "evil:9091", "CLAUDE_OBSERVABILITY_LABELS": "team=evil"}
+    settings = load(["hook.py", "--config", str(tmp_path / "hooks.json")], environ)
+    assert (settings.pushgateway, settings.labels) == ({}, {})
+
+
 def test_a_copied_bundle_leaves_counting_to_installed_hooks(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "drop-in.json").write_text("{}")
     monkeypatch.setattr(module, "MANAGED", str(tmp_path / "drop-in.json"))
     assert not load([str(tmp_path / "hook.py")], {}).active
+
+
+@pytest.mark.parametrize("whose", ["HOME", "CLAUDE_CONFIG_DIR", "CLAUDE_PROJECT_DIR"])
+def test_a_copied_bundle_leaves_counting_to_hooks_merged_into_the_sessions_own_settings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whose: str
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    environ = {whose: str(tmp_path / "home")}
+    settings = (
+        tmp_path / "home" / ("settings.json" if whose == "CLAUDE_CONFIG_DIR" else ".claude/settings.json")
+    )
+    settings.parent.mkdir(parents=True)
+    settings.write_text(
+        '{"hooks": {"Stop": [{"hooks": [{"command": "/usr/local/lib/elsewhere/hooks/x.py"}]}]}}'
+    )
+    assert load([str(tmp_path / "hook.py")], environ).active
+    settings.write_text(settings.read_text().replace("elsewhere", "claude-code-observability"))
+    assert not load([str(tmp_path / "hook.py")], environ).active
 
 
 def test_a_trial_counts_nothing(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+from utils import voice
 from utils.voice import announce, command, has_sound, is_quiet, wish
 
 BUNDLE = Path(__file__).parents[2] / "files/claude"
@@ -141,3 +142,41 @@ def test_the_hook_does_not_wait_and_two_voices_never_speak_at_once(tmp_path: Pat
     assert words == ["begin", "end"] * 4
     (journal,) = (tmp_path / "state/claude-code-observability").glob("*.jsonl")
     assert journal.read_text().count('"Notification"') == 4
+
+
+STAND_IN = """
+import sys, types
+class Engine:
+    def __init__(self): self.did = []
+    def setProperty(self, *what): self.did.append(what)
+    def save_to_file(self, *what): self.did.append(what)
+    def runAndWait(self): open({log!r}, "w").write(repr(self.did))
+sys.modules["pyttsx3"] = types.SimpleNamespace(init=Engine)
+"""
+
+
+def test_pyttsx3_speaks_in_an_interpreter_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = tmp_path / "log"
+    monkeypatch.setattr(voice, "SPEAK", STAND_IN.format(log=str(log)) + voice.SPEAK)
+    said = {"engine": "pyttsx3", "language": "de", "file": "out.wav"}
+    assert announce(said, ASKS, state_dir=str(tmp_path / "state"))
+    assert log.read_text() == repr([("voice", "de"), ("Claude needs your permission to use Bash", "out.wav")])
+
+
+def test_an_engine_that_fails_says_why_where_the_commands_find_it(tmp_path: Path, engines: Path) -> None:
+    (engines / "espeak-ng").write_text("#!/bin/sh\necho 'no such voice' >&2\nexit 3\n")
+    assert not announce(config(engines), ASKS, state_dir=str(tmp_path / "state"))
+    assert (tmp_path / "state/voice.error").read_text() == "espeak-ng ended with 3: no such voice\n"
+    assert not announce({"engine": "pyttsx3", "file": "x"}, ASKS, state_dir=str(tmp_path / "state"))
+    assert "No module named 'pyttsx3'" in (tmp_path / "state/voice.error").read_text()
+
+
+def test_without_sound_auto_shows_what_it_cannot_say(
+    tmp_path: Path, engines: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(voice, "has_sound", lambda _: False)
+    (engines / "notify-send").write_text(f"#!/bin/sh\ntouch {tmp_path}/shown\n")
+    (engines / "notify-send").chmod(0o755)
+    assert announce(config(engines, file=""), ASKS, state_dir=str(tmp_path / "state"))
+    assert (tmp_path / "shown").exists()
+    assert not (tmp_path / "said").exists()

@@ -15,6 +15,7 @@ from claude_code_exporter.posture import DROP_IN, examine
 from meter import __version__
 
 from tests.support.exporter import Exporter, wait_for
+from tests.support.tools import parser
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,7 +47,7 @@ class Host:
 
     def configure(self, **more: str) -> None:
         """Write the hooks' configuration, with something more."""
-        said = {"policy": str(self.policy), "journal_dir": str(self.journal), **more}
+        said = {"policy": str(self.policy), "journal_dir": str(self.journal), "shfmt": parser(), **more}
         self.hooks_json.write_text(json.dumps(said))
 
     def register(self, *, matcher: str = "*", **hook: object) -> None:
@@ -66,6 +67,13 @@ class Host:
 @pytest.fixture
 def host(tmp_path: Path) -> Host:
     return Host(tmp_path)
+
+
+def test_a_guard_that_users_settings_register_is_asked_by_what_was_merged_there(host: Host) -> None:
+    record = host.drop_in.rename(host.settings.parent / "registered.json")
+    assert "cannot be read" in host.fault()
+    host.guard = Guard(host.hooks, host.settings, interval=1, registered=record)
+    assert host.fault() == ""
 
 
 def test_a_guard_as_installed_is_effective_and_leaves_no_trace_of_its_test(host: Host) -> None:

@@ -56,7 +56,7 @@ def gateway() -> Iterator[Gateway]:
 
 
 def test_the_whole_group_is_put_under_job_and_instance(gateway: Gateway) -> None:
-    pusher = Pusher(Pushgateway(gateway.url), "dev 1", lambda: b"metric 1\n")
+    pusher = Pusher(Pushgateway(gateway.url), "dev 1", lambda: [b"metric ", b"1\n"])
     assert pusher.push() is True
     method, path, headers, body = gateway.requests[0]
     assert (method, path, body) == ("PUT", "/metrics/job/claude_code/instance/dev%201", b"metric 1\n")
@@ -79,7 +79,7 @@ def test_an_instance_may_have_any_name(instance: str, path: str) -> None:
 
 
 def test_a_gateway_below_a_path_is_reached_there(gateway: Gateway) -> None:
-    Pusher(Pushgateway(gateway.url + "/push/"), "dev", lambda: b"").delete()
+    Pusher(Pushgateway(gateway.url + "/push/"), "dev", list).delete()
     assert gateway.requests[0][:2] == ("DELETE", "/push/metrics/job/claude_code/instance/dev")
 
 
@@ -90,11 +90,11 @@ def test_tls_and_password_are_used_and_the_authority_is_checked(tmp_path: Path) 
     gateway = Gateway(certificate=pem)
     try:
         trusting = Pushgateway(gateway.url, "push", password, ca_file=pem)
-        assert Pusher(trusting, "dev", lambda: b"").push() is True
+        assert Pusher(trusting, "dev", list).push() is True
         basic = "Basic " + base64.b64encode(b"push:correct horse").decode()
         assert gateway.requests[0][2]["Authorization"] == basic
         with pytest.raises(PushError, match=r"cannot be reached: .*self-signed certificate"):
-            Pusher(Pushgateway(gateway.url, "push", password), "dev", lambda: b"").delete()
+            Pusher(Pushgateway(gateway.url, "push", password), "dev", list).delete()
     finally:
         gateway.close()
 
@@ -103,7 +103,7 @@ def test_each_failure_is_counted_and_the_first_in_a_row_logged(
     gateway: Gateway, caplog: pytest.LogCaptureFixture
 ) -> None:
     gateway.status = 503
-    pusher = Pusher(Pushgateway(gateway.url), "dev", lambda: b"")
+    pusher = Pusher(Pushgateway(gateway.url), "dev", list)
     assert [pusher.push(), pusher.push()] == [False, False]
     gateway.status = 202
     assert pusher.push() is True
@@ -120,7 +120,7 @@ def test_each_failure_is_counted_and_the_first_in_a_row_logged(
 def test_nobody_there_is_one_sentence() -> None:
     url = f"http://127.0.0.1:{free_port()}"
     with pytest.raises(PushError, match=f"the Pushgateway {url} cannot be reached: "):
-        Pusher(Pushgateway(url), "dev", lambda: b"").delete()
+        Pusher(Pushgateway(url), "dev", list).delete()
 
 
 def test_pushes_back_off_to_five_minutes_and_are_spread() -> None:
@@ -159,3 +159,13 @@ def test_a_host_that_is_taken_out_removes_its_group(tmp_path: Path, gateway: Gat
     done = exporter.run("--delete-group")
     assert (done.returncode, done.stderr) == (0, "")
     assert gateway.requests[0][:2] == ("DELETE", "/metrics/job/claude_code/instance/dev-1")
+
+
+def test_a_group_that_cannot_be_removed_is_named_with_the_command_that_does(tmp_path: Path) -> None:
+    url = f"http://127.0.0.1:{free_port()}"
+    done = Exporter(tmp_path, transport="pushgateway", pushgateway={"url": url + "/"}).run("--delete-group")
+    assert done.returncode == 1
+    assert done.stderr.endswith(
+        f"; this host's numbers are still there: delete them by "
+        f"curl -X DELETE {url}/metrics/job/claude_code/instance/dev-1\n"
+    )

@@ -149,6 +149,16 @@ def test_a_crowd_of_squatters_is_counted_removed_and_said_once(
     ]
 
 
+def test_a_name_that_looks_like_a_line_of_the_log_is_no_line_of_it(
+    host: Host, caplog: pytest.LogCaptureFixture
+) -> None:
+    host.write(f"{UID}.x\nall is well.jsonl", PROMPT)
+    host.read()
+    assert [record.getMessage() for record in caplog.records] == [
+        f"the journal {UID}.x\\nall is well.jsonl is not read: its first line does not name a journal"
+    ]
+
+
 def test_a_link_is_neither_followed_nor_its_target_harmed(host: Host, tmp_path: Path) -> None:
     target = tmp_path / "target"
     target.write_bytes(header() + PROMPT)

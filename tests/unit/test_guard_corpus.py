@@ -9,7 +9,9 @@ import pytest
 from utils.guard import decide
 from utils.guard.policy import Policy
 
-SHFMT = next((path for path in ("/usr/bin/shfmt", "/usr/local/bin/shfmt") if Path(path).exists()), "")
+from tests.support.tools import parser
+
+SHFMT = parser()
 CORPUS = Path(__file__).parent / "data" / "guard_own.jsonl"
 
 

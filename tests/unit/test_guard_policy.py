@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 from utils.guard import decide
 from utils.guard.policy import InvalidPolicyError, Policy, parse
 
-SHFMT = next((path for path in ("/usr/bin/shfmt", "/usr/local/bin/shfmt") if Path(path).exists()), "")
+from tests.support.tools import parser
+
+SHFMT = parser()
 RULE = {"name": "n", "pattern": "x", "message": "m", "must_match": ["x"], "must_not_match": ["y"]}
 
 

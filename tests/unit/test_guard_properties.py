@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -11,7 +10,9 @@ from hypothesis import strategies as st
 from utils.guard import GUARD_ERROR, decide
 from utils.guard.policy import Policy
 
-SHFMT = next((path for path in ("/usr/bin/shfmt", "/usr/local/bin/shfmt") if Path(path).exists()), "")
+from tests.support.tools import parser
+
+SHFMT = parser()
 REFUSED = [
     ("rm", "-rf", "/srv/data"),
     ("rm", "-r", "-f", "/"),

@@ -25,11 +25,18 @@ def test_the_documentation_holds_the_table_of_the_contract() -> None:
     assert contract.table() in (ROOT / "docs/metrics.md").read_text()
 
 
-def test_the_contract_prints_its_table() -> None:
-    printed = subprocess.run(
-        [sys.executable, "-m", "meter.contract"], cwd=METER.parent, capture_output=True, check=True, text=True
-    ).stdout
-    assert printed == contract.table()
+def test_the_readme_holds_the_overview_of_the_contract() -> None:
+    assert contract.overview() in (ROOT / "README.md").read_text()
+
+
+def printed(*arguments: str) -> str:
+    command = [sys.executable, "-m", "meter.contract", *arguments]
+    return subprocess.run(command, cwd=METER.parent, capture_output=True, check=True, text=True).stdout
+
+
+def test_the_contract_prints_its_tables() -> None:
+    assert printed() == contract.table()
+    assert printed("--overview") == contract.overview()
 
 
 def test_names_and_types_follow_the_rules_of_prometheus() -> None:

@@ -97,12 +97,22 @@ def test_who_names_the_session_of_somebody_else_counts_only_for_himself(world: W
 
 def test_a_canary_counts_nowhere_but_as_a_canary(world: World) -> None:
     before = world.names()
-    world.write(line("Canary", time=NOW + 5, s="", p=""))
+    world.write(line("Canary", time=NOW - 5, s="", p=""))
     assert world.series() == {
         "claude_code_canary_events_total{}": 1,
-        "claude_code_canary_timestamp_seconds{}": NOW + 5,
+        "claude_code_canary_latency_seconds{}": 5,
+        "claude_code_canary_timestamp_seconds{}": NOW - 5,
     }
-    assert world.names() - before == {"claude_code_canary_timestamp_seconds[]"}
+    assert world.names() - before == {
+        "claude_code_canary_latency_seconds[]",
+        "claude_code_canary_timestamp_seconds[]",
+    }
+
+
+def test_a_canary_from_a_clock_that_is_ahead_took_no_time(world: World) -> None:
+    world.write(line("Canary", time=NOW + 5, s="", p=""))
+    assert world.total("claude_code_canary_latency_seconds") == 0
+    assert world.total("claude_code_canary_timestamp_seconds") == NOW + 5
 
 
 def test_closed_sets_stand_at_0_before_anything_of_them_counts(world: World) -> None:

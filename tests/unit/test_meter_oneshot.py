@@ -5,8 +5,10 @@ from __future__ import annotations
 import base64
 import os
 import pwd
+import shutil
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,11 +17,11 @@ from utils.meter import oneshot
 from utils.meter.ledger import Ledger, Options
 from utils.settings import load
 
+from tests.support.exporter import Exporter, wait_for
 from tests.unit.meter_world import NOW
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from utils.settings import Settings
 
@@ -90,6 +92,26 @@ def test_totals_are_put_to_the_group_of_the_host(settings: Settings, gateway: Ga
     assert headers["Content-Type"].startswith("text/plain; version=0.0.4")
     assert gateway.value(PROMPTS) == 2
     assert gateway.value(f'claude_code_active_sessions{{team="platform",user="{ME}",project="proj"}}') == 1
+
+
+def test_the_sender_says_what_an_exporter_says_of_the_same_journal(
+    settings: Settings, tmp_path: Path
+) -> None:
+    work(settings, "SessionStart", "UserPromptSubmit")
+    for use, event in enumerate(("PostToolUse", "PostToolUseFailure", "PostToolUse")):
+        call = {"tool_name": "Bash", "tool_use_id": f"toolu_{use}", "duration_ms": 12}
+        work(settings, "PreToolUse", **call)
+        work(settings, event, **call)
+    work(settings, "SessionEnd")
+    (tmp_path / "exporter").mkdir()
+    with Exporter(tmp_path / "exporter", labels=settings.labels) as exporter:
+        for path in Path(settings.journal_dir).glob("*.jsonl"):
+            shutil.copy(path, exporter.journals)
+        wait_for(lambda: exporter.total("claude_code_session_duration_seconds_count"), "the session")
+        said = set(exporter.get("/metrics")[2].splitlines())
+    mine = set(oneshot.account(settings, patience=0).splitlines())
+    assert len(mine) > 100
+    assert mine - said == set()
 
 
 def test_each_run_puts_the_totals_of_all_runs(settings: Settings, gateway: Gateway) -> None:

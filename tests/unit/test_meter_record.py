@@ -13,9 +13,9 @@ from tests.unit.meter_world import NOW, line
 
 
 def test_a_line_is_the_record_that_was_written() -> None:
-    text = line("PostToolUse", k="Bash", i="toolu_1", d=12.5)
+    text = line("PostToolUse", k="Bash", i="toolu_1", d=12.5, n="1k", o="0")
     assert parse(text[:-1]) == Record(NOW, "PostToolUse", "2357881f-da70-4230-955d-2f51404ba029", "proj",
-        "Bash", "toolu_1", 12.5)  # fmt: skip
+        "Bash", "toolu_1", 12.5, input_size="1k", output_size="0")  # fmt: skip
 
 
 def test_the_header_is_no_record() -> None:
@@ -47,6 +47,7 @@ def test_a_key_of_a_later_version_is_no_error() -> None:
         (b'{"t": 1, "e": "Stop", "d": 1e300}', "field"),
         (b'{"t": 1, "e": "Stop", "k": ["Bash"]}', "field"),
         (b'{"t": 1, "e": "Stop", "x": null}', "field"),
+        (b'{"t": 1, "e": "Stop", "o": 7}', "field"),
         (b'{"t": 1, "e": "Stop", "s": "a b"}', "session"),
         (b'{"t": 1, "e": "Stop", "s": "\\ud800"}', "session"),
         (b'{"t": 1, "e": "' + b"S" * 4096 + b'"}', "line_too_long"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tests.unit.meter_world import NOW, SESSION, World, captured, captured_lines
 
@@ -28,6 +28,20 @@ def replay(world: World) -> None:
     world.export(captured("metrics"))
     world.export(captured("logs"))
     world.ledger.tick(now=NOW + 20, boot_id="boot")
+
+
+def cumulative(*, share: int) -> Any:
+    """Return the recorded export as a running total of which a share (in percent) was reached."""
+    export = captured("metrics")
+    for metric in export["resourceMetrics"][0]["scopeMetrics"][0]["metrics"]:
+        metric["sum"]["aggregationTemporality"] = 2
+        for point in metric["sum"]["dataPoints"]:
+            point["timeUnixNano"] = str(int(point["timeUnixNano"]) + share)
+            whole = float(point["asDouble"]).is_integer()
+            point["asDouble"] *= share / 100
+            if whole:
+                point["asDouble"] //= 1
+    return export
 
 
 def test_every_tool_call_counts_once_with_its_outcome(tmp_path: Path) -> None:
@@ -88,6 +102,19 @@ def test_telemetry_that_comes_before_the_journal_gives_the_same_numbers(tmp_path
     early.write(*captured_lines())
     early.ledger.tick(now=NOW + 20, boot_id="boot")
     assert early.series() == usual.series()
+
+
+def test_running_totals_repeated_and_late_give_the_same_numbers_as_increments(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    increments, totals = World(tmp_path / "a"), World(tmp_path / "b")
+    replay(increments)
+    totals.write(*captured_lines())
+    for share in (40, 100, 80, 100):
+        assert not totals.export(cumulative(share=share)).rejected
+    totals.export(captured("logs"))
+    totals.ledger.tick(now=NOW + 20, boot_id="boot")
+    assert totals.series() == increments.series()
 
 
 def test_a_ledger_opened_again_shows_what_it_showed(tmp_path: Path) -> None:

@@ -8,6 +8,8 @@ import pytest
 import yaml
 
 from plugins.filter.addresses import (
+    at_odds,
+    host_days,
     host_names,
     is_listen_address,
     is_loopback,
@@ -25,9 +27,11 @@ from plugins.filter.alertmanager import (
 )
 from plugins.filter.prometheus import (
     command_line,
+    exporter_instances,
     flags_fault,
     is_secured,
     merge_rules,
+    pushed_relabeling,
     scrape_targets,
     service_security,
 )
@@ -73,6 +77,22 @@ def test_a_certificate_names_a_host_as_others_call_it() -> None:
         "b": {"ansible_host": "10.0.0.2", "trust_names": ["b.lan"]},
     }
     assert host_names(["a", "b"], hostvars) == {"a": ["a"], "b": ["b", "10.0.0.2", "b.lan"]}
+
+
+def test_a_hosts_days_are_its_own_or_the_default() -> None:
+    hostvars: dict[str, dict[str, object]] = {"a": {}, "b": {"trust_renew_days": "30"}}
+    days = host_days(["a", "b"], hostvars, variable="trust_renew_days", default=60)
+    assert days == {"a": 60, "b": 30}
+
+
+def test_hosts_are_at_odds_over_what_one_of_them_has_otherwise() -> None:
+    defaults = {"trust_ca_days": 3650, "trust_users": ["a"], "trust_passwords": {}}
+    own = {"trust_ca_days": 3650, "trust_users": ["a", "b"], "trust_renew_days": 1}
+    assert at_odds(own, {}, defaults=defaults, names=list(defaults)) == ["trust_users"]
+    assert at_odds({}, {"trust_passwords": {"a": "x"}}, defaults=defaults, names=list(defaults)) == [
+        "trust_passwords"
+    ]
+    assert at_odds(own, own, defaults=defaults, names=list(defaults)) == []
 
 
 def test_flags_become_one_line() -> None:
@@ -155,6 +175,16 @@ def test_rules_of_all_files_and_budgets_become_one_file() -> None:
     ]
 
 
+def test_who_may_push_becomes_series() -> None:
+    hostvars: dict[str, dict[str, Any]] = {"dev-b": {}, "dev-a": {"claude_exporter_instance": "laptop"}}
+    instances = exporter_instances(["dev-b", "dev-a"], hostvars)
+    assert instances == ["laptop", "dev-b"]
+    (group,) = yaml.safe_load(merge_rules([], budgets=[], instances=instances))["groups"]
+    assert [(rule["record"], rule["expr"], rule["labels"]) for rule in group["rules"]] == [
+        ("claude_code_inventory_info", "vector(1)", {"instance": instance}) for instance in instances
+    ]
+
+
 def test_without_budgets_there_is_no_group_for_them() -> None:
     assert yaml.safe_load(merge_rules([], budgets=[])) == {"groups": []}
 
@@ -225,3 +255,23 @@ def test_the_mail_server_is_told_its_password_by_a_file() -> None:
         "smtp_auth_username": "u",
         "smtp_auth_password_file": "/d/smtp",
     }
+
+
+def test_hosts_that_do_not_push_are_written_into_the_rules_letter_for_letter() -> None:
+    hostvars: dict[str, dict[str, Any]] = {
+        "a.lan": {"claude_exporter_transport": "scrape"},
+        "b": {"claude_exporter_transport": "remote_write", "claude_exporter_instance": "b (old)"},
+        "c": {"claude_exporter_transport": "pushgateway"},
+        "d": {},
+    }
+    last = pushed_relabeling(list(hostvars), hostvars)[-1]
+    assert last["regex"] == r"claude_code_.+;(a\.lan|b \(old\))"
+    assert last["action"] == "drop"
+
+
+def test_where_all_hosts_push_none_is_left_out() -> None:
+    assert [rule["action"] for rule in pushed_relabeling(["d"], {"d": {}}) if "action" in rule] == [
+        "drop",
+        "drop",
+        "labeldrop",
+    ]

@@ -1,11 +1,9 @@
 """The module that installs a Python package whole."""
 
 import grp
-import json
 import os
 import pwd
 import stat
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -13,6 +11,7 @@ from typing import Any
 import pytest
 
 from plugins.filter.python_files import python_files
+from tests.support.modules import run_module
 
 MODULE = Path(__file__).parents[2] / "plugins/modules/python_tree.py"
 FILES = {"hook.py": "from utils import core\n", "utils/__init__.py": "", "utils/core.py": "VALUE = 1\n"}
@@ -26,17 +25,8 @@ def install(dest: Path, files: dict[str, str], *, check: bool = False) -> dict[s
         "owner": pwd.getpwuid(os.geteuid()).pw_name,
         "group": grp.getgrgid(os.getegid()).gr_name,
         "_ansible_check_mode": check,
-        "_ansible_remote_tmp": str(dest.parent),
     }
-    result = subprocess.run(
-        [sys.executable, str(MODULE)],
-        input=json.dumps({"ANSIBLE_MODULE_ARGS": arguments}),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    answer: dict[str, Any] = json.loads(result.stdout)
-    return answer
+    return run_module(MODULE, arguments, temporary=dest.parent)
 
 
 def sources(dest: Path) -> dict[str, str]:

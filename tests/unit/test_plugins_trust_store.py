@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import shutil
 from typing import TYPE_CHECKING
 
 import bcrypt
@@ -13,11 +14,13 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from plugins.action.trust_store import (
     Store,
     Terms,
+    add_authority,
     ensure_authority,
     ensure_bundle,
     ensure_host,
     ensure_password,
     refuse,
+    switch_authority,
 )
 
 if TYPE_CHECKING:
@@ -122,6 +125,70 @@ def test_a_rotated_authority_signs_anew_and_its_predecessor_stays_trusted(tmp_pa
     again = store_at(tmp_path)
     complete(again, ca_mark="2026-02")
     assert again.changes == []
+
+
+def step(path: Path, name: str) -> list[str]:
+    """Take the store one step on, as the playbook of rotation does; return what changed."""
+    store = store_at(path)
+    with store.locked():
+        if name == "add":
+            add_authority(store, TERMS, now=NOW)
+        elif name == "switch":
+            switch_authority(store)
+        elif name == "finish":
+            store.drop("ca-previous.crt")
+    complete(store)
+    return store.changes
+
+
+def test_a_rotation_in_steps_never_leaves_a_certificate_that_others_do_not_trust(tmp_path: Path) -> None:
+    complete(store_at(tmp_path))
+    trust = tmp_path / ".trust"
+    first, host = (trust / "ca.crt").read_bytes(), (trust / "hosts/dev-01.example.com.crt").read_bytes()
+
+    assert step(tmp_path, "add") == ["ca-next.key", "ca-next.crt", "bundle.crt"]
+    second = (trust / "ca-next.crt").read_bytes()
+    assert (trust / "bundle.crt").read_bytes() == first + second
+    assert (trust / "hosts/dev-01.example.com.crt").read_bytes() == host
+    assert step(tmp_path, "add") == []
+
+    assert {"ca.crt", "ca-previous.crt", "hosts/dev-01.example.com.crt"} <= set(step(tmp_path, "switch"))
+    assert (trust / "bundle.crt").read_bytes() == second + first
+    certificate(tmp_path, "hosts/dev-01.example.com.crt").verify_directly_issued_by(
+        certificate(tmp_path, "ca.crt")
+    )
+    assert step(tmp_path, "switch") == []
+
+    assert step(tmp_path, "finish") == ["ca-previous.crt: removed", "bundle.crt"]
+    assert (trust / "bundle.crt").read_bytes() == second
+    assert step(tmp_path, "finish") == []
+    assert sorted(path.name for path in trust.glob("ca*")) == ["ca.crt", "ca.key"]
+
+
+def test_a_switch_that_was_cut_short_is_completed(tmp_path: Path) -> None:
+    complete(store_at(tmp_path))
+    former = (tmp_path / ".trust/ca.crt").read_bytes()
+    step(tmp_path, "add")
+    for name in ("ca.key", "ca.crt"):
+        (tmp_path / ".trust/ca-previous.crt").write_bytes(former)
+        made = (tmp_path / ".trust" / name.replace("ca", "ca-next")).read_bytes()
+        (tmp_path / ".trust" / name).write_bytes(made)
+        following = tmp_path / f"after-{name}"
+        following.mkdir()
+        shutil.copytree(tmp_path / ".trust", following / ".trust")
+        step(following, "switch")
+        bundle = (following / ".trust/bundle.crt").read_bytes()
+        assert bundle == (following / ".trust/ca.crt").read_bytes() + former
+
+
+def test_a_certificate_is_renewed_before_its_time_where_that_is_asked_for(tmp_path: Path) -> None:
+    complete(store_at(tmp_path))
+    former = certificate(tmp_path, "hosts/dev-01.example.com.crt").serial_number
+    store = store_at(tmp_path)
+    with store.locked():
+        authority = ensure_authority(store, TERMS, mark="", now=NOW)
+        ensure_host(store, authority, NAMES, TERMS, now=NOW, renew=True)
+    assert certificate(tmp_path, "hosts/dev-01.example.com.crt").serial_number != former
 
 
 def test_a_password_and_its_hash_last_until_rotation_is_asked_for(tmp_path: Path) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from plugins.filter.variables import specified_variables, unknown_variables
+from plugins.filter.variables import former_variables, specified_variables, unknown_variables
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 KNOWN = ["prometheus_retention_time", "prometheus_listen_address"]
 
@@ -54,3 +57,31 @@ def test_a_shorter_roles_check_does_not_claim_names_of_a_role_that_is_not_its_ow
 def test_further_prefixes_are_the_roles_own() -> None:
     sentences = unknown_variables(["budgets_x"], [], role="prometheus", prefixes=["budgets"])
     assert len(sentences) == 1
+
+
+def test_a_renamed_variable_is_an_error_that_names_its_successor() -> None:
+    sentences = unknown_variables(
+        ["prometheus_retention"],
+        KNOWN,
+        role="prometheus",
+        former={"prometheus_retention": "prometheus_retention_time"},
+    )
+    assert sentences == [
+        "prometheus_retention is now called prometheus_retention_time: rename it in the inventory."
+    ]
+
+
+def test_a_removed_variable_is_an_error_that_says_what_to_do_instead() -> None:
+    sentences = unknown_variables(
+        ["prometheus_ui"],
+        KNOWN,
+        role="prometheus",
+        former={"prometheus_ui": "Debian leaves it out; delete it."},
+    )
+    assert sentences == [
+        "prometheus_ui is no longer a variable of role prometheus: Debian leaves it out; delete it."
+    ]
+
+
+def test_a_role_that_renamed_nothing_has_no_former_variables(tmp_path: Path) -> None:
+    assert former_variables(str(tmp_path), "prometheus") == {}

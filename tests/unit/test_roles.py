@@ -47,3 +47,10 @@ def test_public_names_begin_with_the_roles_and_private_ones_with_two_underscores
 @pytest.mark.parametrize("role", NAMES)
 def test_a_role_says_on_one_page_what_it_does(role: str) -> None:
     assert (ROLES / role / "README.md").read_text().startswith(f"# {role}\n")
+
+
+@pytest.mark.parametrize("role", NAMES)
+def test_a_variable_of_an_earlier_release_is_not_one_of_this_release_too(role: str) -> None:
+    former = document(role, "meta/former.yml")
+    assert set(former) & set(options(role)) == set()
+    assert [name for name in former if not name.startswith(f"{role}_")] == []

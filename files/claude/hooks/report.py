@@ -9,6 +9,9 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from utils import sources, views
 from utils.settings import load
 
+DOCTOR = "/usr/local/bin/claude-code-doctor"
+FURTHER = "  claude-code-doctor, in a terminal, looks at all of this host and says what to do."
+
 
 def main(argv: list[str]) -> str:
     """Return the text for the command line `argv`."""
@@ -17,7 +20,8 @@ def main(argv: list[str]) -> str:
     view = argv[1] if len(argv) > 1 else ""
     session = argv[argv.index("--session") + 1] if "--session" in argv[:-1] else ""
     if view == "telemetry":
-        return views.telemetry(sources.checks(settings))
+        text = views.telemetry(sources.checks(settings))
+        return f"{text}\n{FURTHER}" if settings.installed and os.access(DOCTOR, os.X_OK) else text
     if view not in ("meter", "blocked"):
         return "report.py knows meter, blocked and telemetry"
     try:

@@ -1,9 +1,10 @@
-"""A synthetic event, for whoever checks the way from journal to numbers where no hooks are installed."""
+"""A synthetic event: regularly from the exporter itself, and for whoever checks the way to the numbers."""
 
 from __future__ import annotations
 
 import fcntl
 import json
+import logging
 import os
 import secrets
 import time
@@ -11,7 +12,9 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pathlib import Path
+    from threading import Event
 
+log = logging.getLogger("exporter")
 APPEND = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
@@ -27,3 +30,17 @@ def fly(directory: Path) -> None:
         os.write(descriptor, data.encode("ascii"))
     finally:
         os.close(descriptor)
+
+
+def keep_flying(directory: Path, interval: float, stop: Event) -> None:
+    """Append a canary every `interval` seconds until `stop`, and log the first failure in a row."""
+    failed = False
+    while not stop.wait(interval):
+        try:
+            fly(directory)
+        except OSError as error:
+            if not failed:
+                log.error("no synthetic event can be written in %s: %s", directory, error)
+            failed = True
+        else:
+            failed = False

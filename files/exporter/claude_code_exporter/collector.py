@@ -33,17 +33,20 @@ class Collector:
             yield metric
 
 
-def render(totals: Callable[[bool], bytes], own: Iterable[Family], accept: str = "") -> tuple[bytes, str]:
+def render(
+    totals: Callable[[bool], list[bytes]], own: Iterable[Family], accept: str = ""
+) -> tuple[list[bytes], str]:
     """Write the ledger's totals and the exporter's own families as an Accept header asks.
 
     `totals` renders the ledger, told whether in OpenMetrics, and without that format's end. Returns the body
-    and its content type.
+    in pieces, and its content type.
     """
     encode: Callable[[CollectorRegistry], bytes]
     encode, content_type = choose_encoder(accept)
     registry = CollectorRegistry(auto_describe=False)
     registry.register(Collector(own))
-    return totals(content_type.startswith("application/openmetrics-text")) + encode(registry), content_type
+    pieces = totals(content_type.startswith("application/openmetrics-text"))
+    return [*pieces, encode(registry)], content_type
 
 
 def own_families(
@@ -52,13 +55,14 @@ def own_families(
     ledger_bytes: int,
     pushes: tuple[float, int] | None,
     posture: Posture | None,
+    certificates: Mapping[str, float],
     constant_labels: Mapping[str, str],
 ) -> list[Family]:
     """Make the families that tell of the exporter itself, and of the host's test of its guard.
 
     `lag` is in seconds; `pushes` is the time of the last push that arrived (0 for none) and the number
     of those that did not, or None for an exporter that is scraped; `posture` is None where
-    there are no hooks.
+    there are no hooks; `certificates` are the ends of those that the host has, in seconds since the epoch.
     """
     values: list[tuple[str, dict[str, str], float]] = [
         ("claude_code_exporter_journal_lag_seconds", {}, lag),
@@ -77,6 +81,10 @@ def own_families(
             ("claude_code_bundle_info", {"version": posture.version, "hash": posture.digest}, 1),
         )
         values.append(("claude_code_guard_effective", {}, not posture.fault))
+    values.extend(
+        ("claude_code_certificate_expiry_timestamp_seconds", {"certificate": name}, end)
+        for name, end in certificates.items()
+    )
     return [_one(name, {**constant_labels, **labels}, value) for name, labels, value in values]
 
 

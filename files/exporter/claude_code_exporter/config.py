@@ -62,11 +62,15 @@ class Web:
 
 @dataclass(frozen=True, slots=True)
 class Guard:
-    """Where the guard to be tested is installed and registered. `interval` is in seconds."""
+    """Where the guard to be tested is installed and registered. `interval` is in seconds.
+
+    registered: what the deployment merged into settings of users or projects, which the daemon cannot read.
+    """
 
     hooks_dir: Path
     settings_dir: Path
     interval: float = 300.0
+    registered: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +93,9 @@ class Config:
     session_timeout: float = 1800.0
     session_linger: float = 900.0
     debut: float = 0.0
+    canary_interval: float = 300.0
     guard: Guard | None = None
+    certificates: Mapping[str, Path] = field(default_factory=dict)
 
 
 class _Section:
@@ -216,7 +222,9 @@ def parse(values: object) -> Config:
         session_timeout=top.number("session_timeout", 1800, low=10, high=604800),
         session_linger=top.number("session_linger", 900, low=0, high=604800),
         debut=top.number("debut", 0, low=0, high=3600),
+        canary_interval=top.number("canary_interval", 300, low=1, high=600),
         guard=_guard(top.section("guard")),
+        certificates=_certificates(top.section("certificates")),
     )
     top.done()
     _check(config)
@@ -249,9 +257,18 @@ def _guard(section: _Section | None) -> Guard | None:
         hooks_dir=section.path("hooks_dir"),
         settings_dir=section.path("settings_dir"),
         interval=section.number("interval", 300, low=1, high=3600),
+        registered=section.optional_path("registered"),
     )
     section.done()
     return guard
+
+
+def _certificates(section: _Section | None) -> dict[str, Path]:
+    if section is None:
+        return {}
+    found = {name: section.optional_path(name) for name in ("host", "ca")}
+    section.done()
+    return {name: path for name, path in found.items() if path}
 
 
 def _web(section: _Section | None) -> Web | None:

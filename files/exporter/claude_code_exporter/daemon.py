@@ -15,15 +15,16 @@ from typing import TYPE_CHECKING
 from meter.ledger import Ledger, LedgerBusy, LedgerError
 
 from claude_code_exporter import selfcheck
-from claude_code_exporter.canary import fly
+from claude_code_exporter.canary import fly, keep_flying
+from claude_code_exporter.certificates import expiries
 from claude_code_exporter.collector import own_families, render
 from claude_code_exporter.config import ConfigError, load, options
 from claude_code_exporter.keeper import Keeper
 from claude_code_exporter.posture import Sentry
-from claude_code_exporter.push import LAST_TIMEOUT, Pusher, PushError
+from claude_code_exporter.push import LAST_TIMEOUT, Pusher, PushError, group_path
 from claude_code_exporter.reader import Journals
 from claude_code_exporter.receiver import Receiver
-from claude_code_exporter.server import Listener, ListenError, Pages
+from claude_code_exporter.server import GRACE, Listener, ListenError, Pages
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,8 +34,15 @@ if TYPE_CHECKING:
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 ANSWER_WITHIN = 8.0
 STUCK_AFTER = 60.0
+WORKERS = 16
+"""Threads of each listener."""
 
 log = logging.getLogger("exporter")
+
+
+def boot_id() -> str:
+    """Return what differs from boot to boot; empty where the system does not say, as macOS does not here."""
+    return BOOT_ID.read_text(encoding="ascii").strip() if BOOT_ID.exists() else ""
 
 
 class Daemon:
@@ -43,25 +51,25 @@ class Daemon:
     def __init__(self, config: Config, ledger: Ledger) -> None:
         self._config = config
         self.journals = Journals(config.journal_dir, ledger)
-        self.keeper = Keeper(ledger, self.journals, boot_id=BOOT_ID.read_text(encoding="ascii").strip())
+        self.keeper = Keeper(ledger, self.journals, boot_id=boot_id())
         self.pusher: Pusher | None = None
         if config.transport == "pushgateway" and config.pushgateway:
             self.pusher = Pusher(config.pushgateway, config.instance, lambda: self.render("")[0])
         self.sentry = Sentry(config.guard) if config.guard else None
         pages = Pages(render=self.render, unhealthy=self.unhealthy, unready=self.unready)
-        self.listeners = [Listener(config.otlp_listen, Receiver(self.keeper), threads=4, outlives=True)]
+        self.listeners = [Listener(config.otlp_listen, Receiver(self.keeper), threads=WORKERS, outlives=True)]
         try:
-            self.listeners.append(Listener(config.listen, pages, threads=2, web=config.web))
+            self.listeners.append(Listener(config.listen, pages, threads=WORKERS, web=config.web))
         except (ListenError, ConfigError):
             self.listeners[0].stop()
             raise
 
-    def render(self, accept: str) -> tuple[bytes, str]:
-        """All metrics of now, as an Accept header asks for them. Raises BusyError."""
+    def render(self, accept: str) -> tuple[list[bytes], str]:
+        """All metrics of now in pieces, as an Accept header asks for them. Raises BusyError."""
 
-        def totals(openmetrics: bool) -> bytes:  # noqa: FBT001 # as render calls it
+        def totals(openmetrics: bool) -> list[bytes]:  # noqa: FBT001 # as render calls it
             return self.keeper.ask(
-                lambda ledger: ledger.exposition(now=time.time(), openmetrics=openmetrics),
+                lambda ledger: ledger.pieces(now=time.time(), openmetrics=openmetrics),
                 timeout=ANSWER_WITHIN,
             )
 
@@ -70,6 +78,7 @@ class Daemon:
             ledger_bytes=self.keeper.ledger.size(),
             pushes=(self.pusher.last_success, self.pusher.failures) if self.pusher else None,
             posture=self.sentry.posture if self.sentry else None,
+            certificates=expiries(self._config.certificates),
             constant_labels=self._config.labels,
         )
         return render(totals, own, accept)
@@ -88,6 +97,8 @@ class Daemon:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda _number, _frame: self.keeper.stop())
         threads = [Thread(target=self._watch, args=(stop,), name="watch", daemon=True)]
+        flight = (self._config.journal_dir, self._config.canary_interval, stop)
+        threads.append(Thread(target=keep_flying, args=flight, name="canary", daemon=True))
         if self.pusher:
             threads.append(Thread(target=self.pusher.run, name="push", daemon=True))
         if self.sentry:
@@ -111,7 +122,7 @@ class Daemon:
             ending.append(Thread(target=self.pusher.push, kwargs={"timeout": LAST_TIMEOUT}, daemon=True))
         for thread in ending:
             thread.start()
-        until = time.monotonic() + 4.0
+        until = time.monotonic() + GRACE + 1.0
         while time.monotonic() < until and any(thread.is_alive() for thread in ending):
             self.keeper.serve_rest()
             time.sleep(0.02)
@@ -146,9 +157,10 @@ def delete_group(config: Config) -> int:
     if config.pushgateway is None:
         return 0
     try:
-        Pusher(config.pushgateway, config.instance, lambda: b"").delete()
+        Pusher(config.pushgateway, config.instance, list).delete()
     except PushError as error:
-        log.error("%s", error)
+        group = config.pushgateway.url.rstrip("/") + group_path(config.instance)
+        log.error("%s; this host's numbers are still there: delete them by curl -X DELETE %s", error, group)
         return 1
     return 0
 

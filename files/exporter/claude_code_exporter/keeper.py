@@ -118,6 +118,9 @@ class Keeper:
             if time.monotonic() >= self._next_tick:
                 self.ledger.tick(now=time.time(), boot_id=self._boot_id)
                 self._next_tick = time.monotonic() + TICK_INTERVAL
+            if not self.passed:
+                # Ready means that the first scrape, too, finds what it asks for rendered.
+                self.ledger.pieces(now=time.time())
         except FAULTS as error:
             self._say(f"{error}; nothing is lost, the journals wait")
             return False

@@ -43,7 +43,7 @@ QUESTIONS: tuple[tuple[str, int, str, dict[str, str]], ...] = (
 log = logging.getLogger("exporter")
 
 
-class _Fault(Exception):  # noqa: N818 - of the host, not of this program
+class Fault(Exception):  # noqa: N818 - of the host, not of this program
     """The guard cannot be relied on; the text says why."""
 
 
@@ -85,10 +85,11 @@ def examine(guard: Guard) -> Posture | None:
     version, digest = _bundle(guard.hooks_dir)
     try:
         _not_disabled(guard.settings_dir)
-        command, limit = _registered(guard.settings_dir / DROP_IN, f"{guard.hooks_dir}/{SCRIPT}")
+        registration = guard.registered or guard.settings_dir / DROP_IN
+        command, limit = registered(registration, f"{guard.hooks_dir}/{SCRIPT}")
         for what, right, tool, tool_input in QUESTIONS:
             _ask(command, limit, what=what, right=right, tool=tool, tool_input=tool_input)
-    except _Fault as fault:
+    except Fault as fault:
         return Posture(str(fault), version, digest)
     except Exception as error:  # no accident may leave an old verdict standing
         return Posture(f"it could not be tested ({error!r})", version, digest)
@@ -96,15 +97,15 @@ def examine(guard: Guard) -> Posture | None:
 
 
 def _settings(file: Path) -> dict[str, Any]:
-    """Return the settings of a file. Raises _Fault for what Claude Code could not read either."""
+    """Return the settings of a file. Raises Fault for what Claude Code could not read either."""
     try:
         found = json.loads(file.read_bytes())
     except (OSError, ValueError, RecursionError) as error:
         message = f"{file} cannot be read: {error}"
-        raise _Fault(message) from error
+        raise Fault(message) from error
     if not isinstance(found, dict):
         message = f"{file} holds no settings"
-        raise _Fault(message)
+        raise Fault(message)
     return found
 
 
@@ -112,10 +113,10 @@ def _not_disabled(settings_dir: Path) -> None:
     for file in (settings_dir.parent / "managed-settings.json", *sorted(settings_dir.glob("*.json"))):
         if file.exists() and _settings(file).get("disableAllHooks"):
             message = f"{file} says disableAllHooks"
-            raise _Fault(message)
+            raise Fault(message)
 
 
-def _registered(drop_in: Path, script: str) -> tuple[list[str], float]:
+def registered(drop_in: Path, script: str) -> tuple[list[str], float]:
     """Return the command line that starts `script` before every tool call, and its time limit (s)."""
     for hook in _hooks(_settings(drop_in)):
         command, limit = hook.get("command"), hook.get("timeout", LONGEST_WAIT)
@@ -129,7 +130,7 @@ def _registered(drop_in: Path, script: str) -> tuple[list[str], float]:
         if script in words and shlex.join(words) == command and isinstance(limit, (int, float)):
             return words, min(float(limit), LONGEST_WAIT)
     message = f"{drop_in} does not register {script} for every tool call"
-    raise _Fault(message)
+    raise Fault(message)
 
 
 def _hooks(settings: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -144,7 +145,7 @@ def _hooks(settings: dict[str, Any]) -> Iterator[dict[str, Any]]:
 def _ask(
     command: list[str], limit: float, *, what: str, right: int, tool: str, tool_input: dict[str, str]
 ) -> None:
-    """Have the guard judge one call. Raises _Fault if the answer is not `right`, or late."""
+    """Have the guard judge one call. Raises Fault if the answer is not `right`, or late."""
     call = {"hook_event_name": "PreToolUse", "cwd": PROJECT, "tool_name": tool, "tool_input": tool_input}
     try:
         answer = subprocess.run(
@@ -159,10 +160,10 @@ def _ask(
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         message = f"asked about {what}, {command[0]} gave no answer: {error}"
-        raise _Fault(message) from error
+        raise Fault(message) from error
     if answer.returncode != right:
         message = f"asked about {what}, it ended with {answer.returncode} instead of {right}"
-        raise _Fault(message)
+        raise Fault(message)
 
 
 def _bundle(hooks_dir: Path) -> tuple[str, str]:

@@ -14,6 +14,7 @@ from urllib.parse import quote, urlsplit
 
 from claude_code_exporter.config import ConfigError, secret
 from claude_code_exporter.keeper import BusyError
+from claude_code_exporter.server import blocks
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,7 +50,7 @@ def delay(interval: float, failures: int, *, chance: float) -> float:
 class Pusher:
     """Pushes on time, in a thread of its own; remembers how it went for the exporter's own metrics."""
 
-    def __init__(self, gateway: Pushgateway, instance: str, render: Callable[[], bytes]) -> None:
+    def __init__(self, gateway: Pushgateway, instance: str, render: Callable[[], list[bytes]]) -> None:
         self.last_success = 0.0
         self.failures = 0
         self._in_a_row = 0
@@ -88,20 +89,21 @@ class Pusher:
 
     def delete(self) -> None:
         """Remove the group, for a host that is taken out. Raises PushError."""
-        self.request("DELETE", self._path, b"", timeout=TIMEOUT)
+        self.request("DELETE", self._path, [], timeout=TIMEOUT)
 
     def probe(self, *, timeout: float) -> None:
         """See whether the Pushgateway answers and knows the user. Raises PushError."""
-        self.request("GET", "/-/ready", b"", timeout=timeout)
+        self.request("GET", "/-/ready", [], timeout=timeout)
 
-    def request(self, method: str, path: str, body: bytes, *, timeout: float) -> None:
-        """Make one request. Raises PushError with a sentence that names the address."""
+    def request(self, method: str, path: str, body: list[bytes], *, timeout: float) -> None:
+        """Make one request, its body in pieces. Raises PushError with a sentence that names the address."""
         url = urlsplit(self._gateway.url)
         where = f"the Pushgateway {self._gateway.url}"
         try:
             connection = self._connect(url.scheme, url.hostname or "", url.port, timeout)
             try:
-                connection.request(method, url.path.rstrip("/") + path, body, self._headers())
+                headers = {**self._headers(), "Content-Length": str(sum(map(len, body)))}
+                connection.request(method, url.path.rstrip("/") + path, blocks(body), headers)
                 response = connection.getresponse()
                 text = response.read(1000).decode(errors="replace").strip()
             finally:

@@ -182,7 +182,9 @@ class Journals:
             # Whoever can make such files could fill the log with them: one line an hour says what there is.
             if abs(now - self._said.get(reason, 0.0)) >= SAY_AGAIN:
                 self._said[reason] = now
-                log.warning("the journal %s is not read: %s", name, SAYINGS[reason])
+                # A name may have anything in it, a line of a log that we never wrote included.
+                shown = name.encode("unicode_escape").decode()
+                log.warning("the journal %s is not read: %s", shown, SAYINGS[reason])
         self._remember(entry, seen, done=True, refused=reason)
         if seen.st_uid != entry.owner:
             with contextlib.suppress(OSError):

@@ -18,7 +18,7 @@ from claude_code_exporter.push import Pusher, PushError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from claude_code_exporter.config import Config
+    from claude_code_exporter.config import Address, Config, Web
 
 CANARIES = re.compile(r"^claude_code_canary_events_total(?:\{.*\})? (\S+)$", re.MULTILINE)
 PAUSE = 0.2
@@ -36,7 +36,7 @@ def run(config: Config, *, seconds: float, command: Sequence[str]) -> str:
     sentence if the Pushgateway does not answer, for that is no failure of the exporter, else nothing.
     Raises SelfcheckError.
     """
-    page = _Page(config)
+    page = Page(config.listen, config.web)
     _until(lambda: page.get("/-/ready") is not None, seconds, lambda: f"it is not ready: {page.wrong}")
     before = _canaries(page)
     _append(config, command)
@@ -48,7 +48,7 @@ def run(config: Config, *, seconds: float, command: Sequence[str]) -> str:
     if config.transport != "pushgateway" or config.pushgateway is None:
         return ""
     try:
-        Pusher(config.pushgateway, config.instance, lambda: b"").probe(timeout=GATEWAY_TIMEOUT)
+        Pusher(config.pushgateway, config.instance, list).probe(timeout=GATEWAY_TIMEOUT)
     except PushError as error:
         return f"{error}; nothing is lost, the exporter keeps the numbers and pushes them when it answers"
     return ""
@@ -62,7 +62,7 @@ def _until(truth: Callable[[], bool], seconds: float, otherwise: Callable[[], st
         time.sleep(PAUSE)
 
 
-def _canaries(page: _Page) -> float:
+def _canaries(page: Page) -> float:
     found = CANARIES.search(page.get("/metrics") or "")
     return float(found[1]) if found else 0.0
 
@@ -81,18 +81,18 @@ def _append(config: Config, command: Sequence[str]) -> None:
         raise SelfcheckError(message) from error
 
 
-class _Page:
+class Page:
     """The daemon's own listener, asked over loopback; `wrong` says why the last page could not be had."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, address: Address, web: Web | None) -> None:
         self.wrong = ""
-        self._address = config.listen
-        self._host = config.listen.host
+        self._address = address
+        self._host = address.host
         if ipaddress.ip_address(self._host).is_unspecified:
             self._host = "::1" if ":" in self._host else "127.0.0.1"
-        self._tls = config.web is not None
+        self._tls = web is not None
         self._headers = {}
-        for user, file in (config.web.users if config.web else {}).items():
+        for user, file in (web.users if web else {}).items():
             pair = base64.b64encode(f"{user}:{secret(file)}".encode()).decode()
             self._headers["Authorization"] = f"Basic {pair}"
 

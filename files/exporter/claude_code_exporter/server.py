@@ -20,17 +20,25 @@ from cheroot.wsgi import Server
 
 from claude_code_exporter import kept
 from claude_code_exporter.config import secret
+from claude_code_exporter.turns import Turns, peer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
     from claude_code_exporter.config import Address, Web
 
 LARGEST_HEADER = 16 * 1024
-PATIENCE = 5
-"""Seconds a client may keep a read waiting, and a request may take in all however its bytes drip."""
+PATIENCE = 12
+"""Seconds a client may keep a read waiting, and a request may take in all however its bytes drip.
+
+Twenty clients that end at once on a busy machine take seconds for a request, and what is cut off is not sent
+again."""
+GRACE = 8
+"""Seconds for what was taken when the listener is stopped; what is cut off then is not sent again either."""
 PLAIN = "text/plain; charset=utf-8"
+PIECES = 512
+"""Of a body in one block: some 100 kB of metrics."""
 
 log = logging.getLogger("exporter")
 
@@ -54,6 +62,7 @@ class _Connection(HTTPConnection):
             return False
         finally:
             busy.pop(self.socket, None)
+            self.server.done(self)
 
     def close(self) -> None:
         with contextlib.suppress(OSError, ValueError):
@@ -69,6 +78,28 @@ class _Server(Server):
         super().__init__(*args, **kwargs)
         self.busy: dict[socket.socket, float] = {}
         self.inherited: socket.socket | None = None
+        self._turns: Turns[_Connection] = Turns(
+            kwargs["numthreads"],
+            lambda conn: peer(conn.remote_addr, conn.remote_port, here=self.bind_addr[1]),
+            near=lambda conn: str(conn.remote_addr).startswith(("127.", "::1", "::ffff:127.")),
+        )
+
+    def process_conn(self, conn: _Connection) -> None:
+        """Have a worker take a connection when it is its peer's turn."""
+        if self._turns.begin(conn):
+            super().process_conn(conn)
+
+    def done(self, conn: _Connection) -> None:
+        """Have the next one of that peer taken."""
+        following = self._turns.end(conn)
+        if following is not None:
+            super().process_conn(following)
+
+    def stop(self) -> None:
+        """Have those taken, too, who wait for their turn; then close, and wait until all are answered."""
+        for conn in self._turns.last():
+            super().process_conn(conn)
+        super().stop()
 
     def bind(self, family: int, type: int, proto: int = 0) -> socket.socket:  # noqa: A002 - cheroot's name
         """Bind, unless a predecessor left its socket."""
@@ -104,7 +135,10 @@ class Listener:
         web: Web | None = None,
         outlives: bool = False,
     ) -> None:
-        """Listen with so many threads; a socket that `outlives` the process is there for the next one."""
+        """Listen with so many threads; a socket that `outlives` the process is there for the next one.
+
+        That one has a connection for each request: what is cut off the client does not send again.
+        """
         self.address = address
         if web:
             application = Authenticated(application, {user: secret(file) for user, file in web.users.items()})
@@ -115,8 +149,7 @@ class Listener:
             server_name="claude-code-exporter",
             request_queue_size=64,
             timeout=PATIENCE,
-            shutdown_timeout=1,
-            accepted_queue_size=64,
+            shutdown_timeout=GRACE,
         )
         self._server.software = "claude-code-exporter"
         if web:
@@ -126,6 +159,8 @@ class Listener:
                 msg = f"the certificate {web.cert_file} or its key cannot be used: {error}"
                 raise ListenError(msg) from error
         if outlives:
+            # Who takes up an idle connection in the moment in which it is closed would lose an export.
+            self._server.keep_alive_conn_limit = 0
             self._server.inherited = kept.take(os.environ, address)
         try:
             self._server.prepare()
@@ -146,18 +181,29 @@ class Listener:
                     socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
     def stop(self) -> None:
-        """Close the address and the connections."""
+        """Close the address, answer what was taken, and close the connections."""
         self._server.stop()
 
 
+def blocks(pieces: list[bytes]) -> Iterator[bytes]:
+    """Yield a body's pieces, some of which are a line, in blocks that are worth a write each."""
+    for first in range(0, len(pieces), PIECES):
+        yield b"".join(pieces[first : first + PIECES])
+
+
 def reply(
-    start_response: StartResponse, status: str, body: bytes, content_type: str = PLAIN, **headers: str
-) -> list[bytes]:
-    """Answer a WSGI request; underscores in the names of `headers` become hyphens."""
-    fields = [("Content-Type", content_type), ("Content-Length", str(len(body)))]
+    start_response: StartResponse,
+    status: str,
+    body: bytes | list[bytes],
+    content_type: str = PLAIN,
+    **headers: str,
+) -> Iterable[bytes]:
+    """Answer a WSGI request, its body whole or in pieces; underscores in `headers` become hyphens."""
+    pieces = [body] if isinstance(body, bytes) else body
+    fields = [("Content-Type", content_type), ("Content-Length", str(sum(map(len, pieces))))]
     fields += [(name.replace("_", "-"), value) for name, value in headers.items()]
     start_response(status, fields)
-    return [body]
+    return blocks(pieces)
 
 
 class Authenticated:
@@ -192,7 +238,7 @@ class Pages:
     def __init__(
         self,
         *,
-        render: Callable[[str], tuple[bytes, str]],
+        render: Callable[[str], tuple[list[bytes], str]],
         unhealthy: Callable[[], str],
         unready: Callable[[], str],
     ) -> None:
@@ -219,5 +265,5 @@ class Pages:
         return _unless_head(environ, reply(start_response, status, f"{wrong or 'ok'}\n".encode()))
 
 
-def _unless_head(environ: WSGIEnvironment, body: list[bytes]) -> list[bytes]:
+def _unless_head(environ: WSGIEnvironment, body: Iterable[bytes]) -> Iterable[bytes]:
     return [] if environ["REQUEST_METHOD"] == "HEAD" else body

@@ -67,7 +67,7 @@ def record(
 def append(settings: Settings, event: str, hook_input: Mapping[str, object], **fields: str) -> None:
     """Append one line for `event` to the caller's journal.
 
-    hook_input: what Claude Code gave the hook. fields: further keys, the guard's ``r`` or ``a``.
+    hook_input: what Claude Code gave the hook. fields: further keys, such as the guard's ``r`` or ``a``.
     Does nothing where the settings are not active. Raises `OSError` only.
     """
     if not settings.active:

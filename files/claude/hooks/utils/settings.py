@@ -17,6 +17,7 @@ INSTALLED_POLICY = f"/etc/{NAME}/policy.json"
 MANAGED = (
     "/Library/Application Support/ClaudeCode" if sys.platform == "darwin" else "/etc/claude-code"
 ) + "/managed-settings.d/50-observability-hooks.json"
+INSTALLED_HOOKS = f"/usr/local/lib/{NAME}/hooks/"
 
 # Every key of hooks.json and of the copied bundle's config.json, its type, and the variable that gives it to
 # a copied bundle whose config.json does not.
@@ -29,10 +30,12 @@ KEYS: dict[str, tuple[type, str]] = {
     "labels": (dict, ""),
     "pushgateway": (dict, ""),
     "notification": (dict, ""),
+    "tool_log": (str, ""),
     "metrics_url": (str, ""),
     "prometheus_url": (str, "CLAUDE_OBSERVABILITY_PROMETHEUS_URL"),
 }
-PUSHGATEWAY_URL = "CLAUDE_OBSERVABILITY_PUSHGATEWAY_URL"
+PUSHGATEWAYS = ("CLAUDE_OBSERVABILITY_PUSHGATEWAY_URL", "PROMETHEUS_PUSH_GATEWAY")
+LABELS = "CLAUDE_OBSERVABILITY_LABELS"
 
 
 class Settings:
@@ -50,6 +53,7 @@ class Settings:
     instance, labels, pushgateway: for the sender without an exporter; pushgateway has ``url``, ``username``,
         ``password_file``, ``ca_file``.
     notification: how notifications are spoken or shown.
+    tool_log: the file in which finished calls are written down, masked; empty for none.
     metrics_url, prometheus_url: of the exporter and of Prometheus, for the slash commands; without a path.
     environ: the environment the hook was started with.
     """
@@ -70,12 +74,13 @@ class Settings:
         "pushgateway",
         "shfmt",
         "state_dir",
+        "tool_log",
     )
 
     def __init__(self, *, installed: bool, trial: bool, environ: Mapping[str, str]) -> None:
         self.installed = installed
         self.environ = environ
-        self.active = not trial and (installed or not os.path.lexists(MANAGED))
+        self.active = not trial and (installed or not registered_in(environ))
         self.error = ""
         state = environ.get("XDG_STATE_HOME", "")
         if not state.startswith("/"):  # the XDG specification: a relative path counts as unset
@@ -89,8 +94,28 @@ class Settings:
         self.labels: dict[str, str] = {}
         self.pushgateway: dict[str, str] = {}
         self.notification: dict[str, object] = {}
+        self.tool_log = ""
         self.metrics_url = "http://127.0.0.1:9468"
         self.prometheus_url = ""
+
+
+def registered_in(environ: Mapping[str, str]) -> str:
+    """Return the file that registers the installed hooks for this session: the host's, user's or project's.
+
+    Returns nothing where only a copy of the bundle, or none at all, does.
+    """
+    if os.path.lexists(MANAGED):
+        return MANAGED
+    own = environ.get("CLAUDE_CONFIG_DIR") or os.path.expanduser("~/.claude")
+    project = environ.get("CLAUDE_PROJECT_DIR")
+    for directory in (own, f"{project}/.claude" if project else ""):
+        try:
+            with open(f"{directory}/settings.json", "rb") as file:
+                if INSTALLED_HOOKS.encode() in file.read():
+                    return file.name
+        except OSError:
+            continue
+    return ""
 
 
 def load(argv: Sequence[str], environ: Mapping[str, str]) -> Settings:
@@ -116,11 +141,29 @@ def load(argv: Sequence[str], environ: Mapping[str, str]) -> Settings:
         for key, (_, variable) in KEYS.items():
             if variable and key not in values and environ.get(variable):
                 values[key] = environ[variable]
-        if "pushgateway" not in values and environ.get(PUSHGATEWAY_URL):
-            values["pushgateway"] = {"url": environ[PUSHGATEWAY_URL]}
+        if not settings.error:
+            _from_environment(values, settings)
     for key, value in values.items():
         setattr(settings, key, value)
     return settings
+
+
+def _from_environment(values: dict[str, object], settings: Settings) -> None:
+    """Add what `values` lack and variables of no single text say; what is wrong goes to `settings.error`."""
+    for variable in PUSHGATEWAYS:
+        address = settings.environ.get(variable, "")
+        if address and "pushgateway" not in values:
+            values["pushgateway"] = {"url": address if "://" in address else f"http://{address}"}
+    text = settings.environ.get(LABELS, "")
+    if text and "labels" not in values:
+        labels = {}
+        for pair in text.split(","):
+            name, equals, value = pair.partition("=")
+            if not equals or not name.strip():
+                settings.error = f"{LABELS} must be NAME=VALUE,NAME=VALUE, and has {pair!r}"
+                return
+            labels[name.strip()] = value.strip()
+        values["labels"] = labels
 
 
 def _read(path: str, settings: Settings) -> dict[str, object]:

@@ -11,7 +11,7 @@ import urllib.request
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from utils.settings import MANAGED
+from utils.settings import registered_in
 from utils.views import Check, parse, total
 
 if TYPE_CHECKING:
@@ -98,13 +98,9 @@ def checks(settings: Settings) -> list[Check]:
             settings.error or "readable",
             "Mend it, or run the play again.",
         ),
-        Check(
-            "hooks for every user",
-            settings.installed == Path(MANAGED).exists(),
-            MANAGED if settings.installed else "this project's copy",
-            "The registration is not where it belongs: run the play again.",
-        ),
+        _registration(settings),
         _journal(settings),
+        *_voice(settings),
     ]
     try:
         samples = points(settings)
@@ -129,6 +125,28 @@ def checks(settings: Settings) -> list[Check]:
                 )
             )
     return found
+
+
+def _registration(settings: Settings) -> Check:
+    found = registered_in(settings.environ)
+    if settings.installed:
+        remedy = "No settings of this session register the installed hooks: run the play again."
+        return Check("hooks", bool(found), found or "registered nowhere", remedy)
+    remedy = "The installed hooks count already, and this copy does not."
+    return Check("hooks", not found, found or "this project's copy", remedy)
+
+
+def _voice(settings: Settings) -> list[Check]:
+    """Return whether notifications are announced, where that is wanted."""
+    engine = str(settings.notification.get("engine", "off"))
+    if engine in ("", "off"):
+        return []
+    try:
+        fault = Path(settings.state_dir, "voice.error").read_text(encoding="utf-8").strip()
+    except OSError:
+        fault = ""
+    remedy = "See claude_hooks_notification_* in the README of role claude_hooks."
+    return [Check("notifications", not fault, fault or f"announced by {engine}", remedy)]
 
 
 def _journal(settings: Settings) -> Check:

@@ -11,11 +11,17 @@ from utils.settings import load
 
 TYPE_CHECKING = False  # typing itself costs a third of a hook
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from utils.settings import Settings
 
+    Input = dict[str, object]
 
-def journal_input() -> tuple[Settings, dict[str, object]]:
+
+def journal_input(more: Callable[[Input], dict[str, str]] | None = None) -> tuple[Settings, Input]:
     """Append one line for the hook's input on standard input, and return the settings and that input.
+
+    more: makes further keys of the line from the input.
 
     Raises `ValueError` for input that is no hook's, and `OSError` when the journal cannot be written.
     """
@@ -29,7 +35,7 @@ def journal_input() -> tuple[Settings, dict[str, object]]:
         message = "the hook's input names no event or no session"
         raise ValueError(message)
     settings = load(sys.argv, os.environ)
-    append(settings, event, hook_input)
+    append(settings, event, hook_input, **(more(hook_input) if more else {}))
     return settings, hook_input
 
 

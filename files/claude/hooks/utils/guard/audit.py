@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
 import re
 import time
 
 from utils.quickjson import dumps
+from utils.trail import append
 
 TYPE_CHECKING = False  # typing itself costs a third of a hook
 if TYPE_CHECKING:
     from utils.guard.verdict import Verdict
 
-MODE = 0o600
-LARGEST = 1 << 20  # bytes of one file; four older ones are kept
-KEPT = 4
 LONGEST = 2_000  # characters of a command
-_FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
 
 _NAMED = re.compile(
     r"(?i)(\b[\w.-]*(?:passw(?:or)?d|passwd|pwd|secret|token|api[_-]?key|access[_-]?key|private[_-]?key|credential|auth)[\w.-]*"
@@ -51,7 +46,6 @@ def record(
     directory: str, verdict: Verdict, *, tool: str, subject: str, mode: str, session: str, call: str, cwd: str
 ) -> None:
     """Append one block to ``audit.jsonl`` in `directory`; raises `OSError`."""
-    os.makedirs(directory, mode=0o700, exist_ok=True)
     line: dict[str, str | float] = {
         "time": round(time.time(), 3),
         "reason": verdict.reason,
@@ -64,30 +58,4 @@ def record(
         "what": masked(verdict.what),
         "trail": masked(" > ".join(verdict.trail)[:LONGEST]),
     }
-    data = dumps(line).encode("ascii") + b"\n"
-    path = f"{directory}/audit.jsonl"
-    lock = os.open(f"{directory}/audit.lock", _FLAGS, MODE)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        _rotate(path, len(data))
-        descriptor = os.open(path, _FLAGS, MODE)
-        try:
-            os.fchmod(descriptor, MODE)
-            os.write(descriptor, data)
-        finally:
-            os.close(descriptor)
-    finally:
-        os.close(lock)
-
-
-def _rotate(path: str, coming: int) -> None:
-    try:
-        if os.lstat(path).st_size + coming <= LARGEST:
-            return
-    except FileNotFoundError:
-        return
-    for number in range(KEPT, 0, -1):
-        older = f"{path}.{number}"
-        newer = f"{path}.{number - 1}" if number > 1 else path
-        if os.path.lexists(newer):
-            os.replace(newer, older)
+    append(f"{directory}/audit.jsonl", dumps(line).encode("ascii") + b"\n")

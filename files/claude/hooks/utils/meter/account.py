@@ -114,6 +114,9 @@ def of_outcome(record: Record) -> list[Add]:
     adds = [Add("claude_code_tool_usage_total", (tool, outcome), 1)]
     if record.duration is not None:
         adds.append(Add("claude_code_tool_duration_seconds", (tool,), round(record.duration * 1000)))
+    for direction, size in (("input", record.input_size), ("output", record.output_size)):
+        if size in contract.SIZES:  # a journal from before sizes, or of a later version's classes, has none
+            adds.append(Add("claude_code_tool_sizes_total", (tool, direction, size), 1))
     return adds
 
 

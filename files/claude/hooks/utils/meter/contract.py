@@ -6,6 +6,7 @@ Other lists of metrics (documentation, rules, panels) are generated from this on
 from __future__ import annotations
 
 import re
+import sys
 from itertools import product
 from typing import NamedTuple
 
@@ -49,6 +50,23 @@ EVENTS = (
     "UserPromptSubmit",
     OTHER,
 )
+CLIENT_EVENTS = (
+    *(event for event in EVENTS if event != OTHER),
+    "DirectoryAdded",
+    "Elicitation",
+    "ElicitationResult",
+    "FileChanged",
+    "MessageDisplay",
+    "PostModelSwitch",
+    "PostToolBatch",
+    "PreModelSwitch",
+    "Setup",
+    "TeammateIdle",
+    "UserPromptExpansion",
+    "WorktreeCreate",
+    "WorktreeRemove",
+)
+"""Every hook event that Claude Code knows; docs/hooks.md has the reason of each that is not registered."""
 CANARY = "Canary"
 TOOLS = (
     "Agent",
@@ -76,6 +94,8 @@ TOOLS = (
     OTHER,
 )
 OUTCOMES = ("success", "failure", "blocked")
+DIRECTIONS = ("input", "output")
+SIZES = ("0", "1k", "10k", "100k", "1M", "more")
 REASONS = ("rm_rf", "env_file", "guard_error", OTHER)
 TOKEN_TYPES = ("input", "output", "cacheRead", "cacheCreation", OTHER)
 QUERY_SOURCES = ("main", "subagent", "auxiliary", OTHER)
@@ -136,6 +156,8 @@ CLOSED.update(
     {
         ("", "event"): EVENTS,
         ("", "outcome"): OUTCOMES,
+        ("", "direction"): DIRECTIONS,
+        ("", "size"): SIZES,
         ("", "reason"): REASONS,
         ("claude_code_exporter_rejected_total", "reason"): REJECTIONS,
         ("", "query_source"): QUERY_SOURCES,
@@ -253,6 +275,12 @@ _ALL = (
     ),
     _gauge("active_sessions", "Sessions that are open now.", (), STATE, scope="project"),
     _histogram("tool_duration_seconds", "Time that tools ran.", ("tool",), HOOKS, buckets=_TOOL),
+    _counter(
+        "tool_sizes_total",
+        "Inputs and outputs of finished tool calls, by the size of their text: up to so many bytes.",
+        ("tool", "direction", "size"),
+        starts=False,
+    ),
     _histogram(
         "permission_wait_seconds",
         "Time from asking a person for permission until the tool ran or was denied.",
@@ -370,19 +398,25 @@ _ALL = (
     ),
     _counter("canary_events_total", "Synthetic events, counted nowhere else.", (), HOOKS, scope="host"),
     _gauge(
+        "canary_latency_seconds",
+        "Time from the writing of the latest synthetic event until it was counted.",
+        (),
+        HOOKS,
+        scale=MICRO,
+    ),
+    _gauge(
         "canary_timestamp_seconds", "When the latest synthetic event was written.", (), HOOKS, scale=MICRO
     ),
     _gauge(
         "guard_effective",
         "1 if the guard, tested on this host, blocked the forbidden calls and passed the allowed one.",
     ),
+    _gauge(
+        "certificate_expiry_timestamp_seconds", "When the host's certificate or CA ends.", ("certificate",)
+    ),
     _gauge("bundle_info", "Version and hash of the installed hooks.", ("version", "hash")),
     _counter(
-        "exporter_rejected_total",
-        "Input that was refused, by reason.",
-        ("reason",),
-        STATE,
-        scope="host",
+        "exporter_rejected_total", "Input that was refused, by reason.", ("reason",), STATE, scope="host"
     ),
     _gauge("exporter_journal_lag_seconds", "Age of the oldest journal line not yet consumed."),
     _gauge("exporter_ledger_bytes", "Size of the ledger on disk."),
@@ -452,5 +486,14 @@ def table() -> str:
     return "\n".join(rows) + "\n"
 
 
+def overview() -> str:
+    """Return name, labels and meaning of all metrics as a Markdown table."""
+    rows = ["| metric | labels | what |", "| --- | --- | --- |"]
+    for metric in _ALL:
+        labels = (*(("user", "project") if metric.scope == "project" else ()), *metric.labels)
+        rows.append(f"| `{metric.name}` | {', '.join(labels)} | {metric.help} |")
+    return "\n".join(rows) + "\n"
+
+
 if __name__ == "__main__":
-    print(table(), end="")
+    print(overview() if "--overview" in sys.argv else table(), end="")

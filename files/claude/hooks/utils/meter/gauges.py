@@ -9,6 +9,8 @@ from .contract import CONTRACT
 from .series import Sample
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from .live import Session
     from .series import SeriesTable
 
@@ -16,14 +18,20 @@ SHOWN = 200
 """Sessions with gauges of their own at any time; of more, those heard of latest."""
 
 
-def standing(series: SeriesTable, live: list[Session], *, canary: int | None) -> dict[str, list[Sample]]:
-    """Return the samples by metric. live: open and lingering sessions. canary: its time in microseconds."""
+def standing(
+    series: SeriesTable, live: list[Session], *, canary: Mapping[str, int]
+) -> dict[str, list[Sample]]:
+    """Return the samples by metric. live: open and lingering sessions.
+
+    canary: what is known of the latest, in microseconds: `canary`, its time, and `canary_latency`.
+    """
     return {
         "claude_code_active_sessions": _active(series, live),
         "claude_code_cost_usd": _of_sessions(series, live, "claude_code_cost_usd"),
         "claude_code_tokens_consumed": _of_sessions(series, live, "claude_code_tokens_consumed"),
         "claude_code_reconciliation_difference_ratio": _reconciled(series),
-        "claude_code_canary_timestamp_seconds": _canary(series, canary),
+        "claude_code_canary_latency_seconds": _canary(series, "latency", canary.get("canary_latency")),
+        "claude_code_canary_timestamp_seconds": _canary(series, "timestamp", canary.get("canary")),
     }
 
 
@@ -62,8 +70,8 @@ def _reconciled(series: SeriesTable) -> list[Sample]:
     return found
 
 
-def _canary(series: SeriesTable, canary: int | None) -> list[Sample]:
-    name = "claude_code_canary_timestamp_seconds"
-    if canary is None:
+def _canary(series: SeriesTable, what: str, micros: int | None) -> list[Sample]:
+    name = f"claude_code_canary_{what}_seconds"
+    if micros is None:
         return []
-    return [Sample(name, series.labelled((name, "", "", ())), canary / CONTRACT[name].scale)]
+    return [Sample(name, series.labelled((name, "", "", ())), micros / CONTRACT[name].scale)]

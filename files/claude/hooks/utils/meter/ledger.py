@@ -217,27 +217,31 @@ class Ledger:
             ]
 
     def exposition(self, *, now: float, openmetrics: bool = False) -> bytes:
-        """Return `families` in UTF-8, much faster: only what changed since the last call is rendered anew.
+        """Return `families` in UTF-8; an exposition in OpenMetrics lacks its end, so that more can follow."""
+        return b"".join(self.pieces(now=now, openmetrics=openmetrics))
 
-        An exposition in OpenMetrics lacks its end, so that the caller can add metrics of its own.
+    def pieces(self, *, now: float, openmetrics: bool = False) -> list[bytes]:
+        """Return `exposition` in pieces that the ledger holds anyway, so that a large one is in memory once.
+
+        Only what changed since the last call is rendered anew.
         """
         with self._mutex:
             bodies = self._series.rendered(now=now)
             for name, samples in self._gauges(now=now).items():
                 bodies[name] = [exposition.lines(samples).encode()] if samples else []
-            parts: list[bytes] = []
+            pieces: list[bytes] = []
             for metric in CONTRACT.values():
                 if bodies.get(metric.name):
                     head = exposition.head(metric.name, metric.type, metric.help, openmetrics=openmetrics)
-                    parts.append(head.encode())
-                    parts.extend(bodies[metric.name])
-            return b"".join(parts)
+                    pieces.append(head.encode())
+                    pieces.extend(bodies[metric.name])
+            return pieces
 
     def _gauges(self, *, now: float) -> dict[str, list[Sample]]:
         lingering = now - self._options.session_linger
         live = [s for s in self._live.all.values() if s.open or s.heard > lingering]
-        row = self._store.db.execute("SELECT value FROM meta WHERE key = 'canary'").fetchone()
-        return gauges.standing(self._series, live, canary=int(row[0]) if row else None)
+        rows = self._store.db.execute("SELECT key, value FROM meta WHERE key IN ('canary', 'canary_latency')")
+        return gauges.standing(self._series, live, canary={key: int(value) for key, value in rows})
 
     def size(self) -> int:
         """Return the ledger's bytes on disk."""
@@ -260,8 +264,10 @@ class Ledger:
             return
         if record.event == CANARY:
             self._add("", "", Add("claude_code_canary_events_total", (), 1), now=now)
-            stamp = str(round(record.time * contract.MICRO))
-            self._store.db.execute("REPLACE INTO meta VALUES ('canary', ?)", (stamp,))
+            # A writer whose clock is ahead of ours did not travel in time.
+            times = {"canary": record.time, "canary_latency": max(0.0, now - record.time)}
+            rows = [(key, str(round(seconds * contract.MICRO))) for key, seconds in times.items()]
+            self._store.db.executemany("REPLACE INTO meta VALUES (?, ?)", rows)
             return
         self._record(record, owner=owner, user=user, now=now)
 

@@ -36,6 +36,8 @@ class Record(NamedTuple):
     blocked: str = ""
     audited: str = ""
     detail: str = ""
+    input_size: str = ""
+    output_size: str = ""
 
 
 def _no_constant(name: str) -> float:
@@ -79,6 +81,8 @@ def parse(line: bytes) -> Record | None:
         get("r", ""),
         get("a", ""),
         get("x", ""),
+        get("n", ""),
+        get("o", ""),
     )
     for text in (record.session, record.project, record.tool, record.use):
         if type(text) is not str:
