@@ -34,7 +34,7 @@ EVERYDAY = [
     "git status",
     "npm test 2>&1 | tail -20",
     "cd src && python3 -m pytest -q tests/test_x.py",
-    "grep -rn 'TODO' src | head",
+    "grep -rn 'import' src | head",
     'for f in src/*.py; do echo "$f"; done',
     "git commit -m \"$(cat <<'EOF'\nFix the parser\nEOF\n)\"",
 ]

@@ -28,7 +28,10 @@ EVENT = {
 
 
 def cases(config: Path) -> dict[str, tuple[list[str], bytes]]:
-    """Return each case's command line and standard input, the empty interpreter first."""
+    """Return each case's command line and standard input, the empty interpreter first.
+
+    The last is a copied bundle: without a configuration it looks into the settings of user and project.
+    """
     found: dict[str, tuple[list[str], bytes]] = {"python3 -I -S -c pass": ([*PYTHON, "-c", "pass"], b"")}
     for script, event in (
         ("post_tool_use.py", "PostToolUse"),
@@ -37,7 +40,19 @@ def cases(config: Path) -> dict[str, tuple[list[str], bytes]]:
     ):
         data = json.dumps({**EVENT, "hook_event_name": event}).encode()
         found[script] = ([*PYTHON, str(HOOKS / script), "--config", str(config)], data)
+    command, data = found["post_tool_use.py"]
+    found["post_tool_use.py, copied"] = (command[:-2], data)
     return found
+
+
+def environment(directory: Path) -> dict[str, str]:
+    """Return that of a copied bundle's hooks, with settings in user's and project's directories."""
+    settings = (HOOKS.parent / "settings.json").read_text()
+    places = {"CLAUDE_CONFIG_DIR": directory / "own", "CLAUDE_PROJECT_DIR": directory / "project"}
+    for place in (places["CLAUDE_CONFIG_DIR"], places["CLAUDE_PROJECT_DIR"] / ".claude"):
+        place.mkdir(parents=True)
+        (place / "settings.json").write_text(settings)
+    return {**{name: str(place) for name, place in places.items()}, "XDG_STATE_HOME": str(directory)}
 
 
 def main(runs: int) -> int:
@@ -47,18 +62,20 @@ def main(runs: int) -> int:
         config.write_text(json.dumps({"journal_dir": directory}))
         subprocess.run([*PYTHON, "-m", "compileall", "-q", str(HOOKS)], check=True)
         commands = cases(config)
+        env = environment(Path(directory))
         times: dict[str, list[float]] = {name: [] for name in commands}
         for _ in range(runs):
             for name, (command, data) in commands.items():
                 start = time.perf_counter()
-                subprocess.run(command, input=data, check=True)
+                subprocess.run(command, input=data, env=env, check=True)
                 times[name].append((time.perf_counter() - start) * 1000)
-        lines = sum(path.read_bytes().count(b"\n") for path in Path(directory).glob("*.jsonl"))
-    assert lines == 1 + 3 * runs, f"{lines} lines in the journal, and {1 + 3 * runs} were due"
+        lines = sum(path.read_bytes().count(b"\n") for path in Path(directory).rglob("*.jsonl"))
+    due = 2 + 4 * runs  # each journal begins with a line of its own
+    assert lines == due, f"{lines} lines in the journals, and {due} were due"
     medians = {name: statistics.median(values) for name, values in times.items()}
     empty = next(iter(medians.values()))
     for name, median in medians.items():
-        print(f"{name:24} {median:7.2f} ms  {median / empty:5.2f}")
+        print(f"{name:24} {median:7.2f} ms  {median / empty:5.2f}   aim <= {CEILING}")
     return int(max(medians.values()) / empty > CEILING)
 
 

@@ -114,7 +114,14 @@ def test_it_is_installed_once_counts_and_comes_back(
     """No Pushgateway is there: the play says so and goes on, for the numbers wait."""
     directory = tmp_path_factory.mktemp("whole")
     with container(image, systemd=systemd) as machine:
-        host = {"dev": docker_host(machine, trust_enabled=False, claude_exporter_labels={"team": "data"})}
+        host = {
+            "dev": docker_host(
+                machine,
+                trust_enabled=False,
+                claude_exporter_labels={"team": "data"},
+                claude_exporter_canary_interval=600,
+            )
+        }
         first = play(directory, host, roles=["claude_exporter"])["dev"]
         assert first.failure == ""
         assert first.changed > 0

@@ -65,7 +65,7 @@ def environment(directory: Path) -> dict[str, str]:
 
 
 def test_by_default_everything_goes_to_the_exporter_and_content_stays(tmp_path: Path) -> None:
-    assert "changed=2 " in play(tmp_path, "--check")[1]
+    assert "changed=1 " in play(tmp_path, "--check")[1]
     assert not (tmp_path / "managed-settings.d").exists()
     assert play(tmp_path, claude_telemetry_resource_attributes={"team": "R&D", "cost_center": 4711})[0] == 0
     env = environment(tmp_path)

@@ -15,13 +15,12 @@ import jsonschema  # type: ignore[import-untyped]
 import pytest
 import yaml
 
-from tests.fresh.machine import BOOT, SYSTEMD
 from tests.support.machine import Machine
+from tests.support.plays import BOOT, QUICKLY, ROOT, SYSTEMD
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.timeout(600)
 STAND_IN = ROOT / "tests" / "support" / "grafana_stand_in"
 PLAYBOOK = """
@@ -110,7 +109,7 @@ class Host(Machine):
         """Run the role; return exit status and output with single blanks."""
         given: dict[str, object] = {
             "grafana_apt_url": REPOSITORY,
-            "ansible_connection": "community.docker.docker",
+            "ansible_connection": "docker",
         }
         given |= {
             "ansible_host": self.name,
@@ -126,7 +125,7 @@ class Host(Machine):
             ["ansible-playbook", "-i", str(hosts), *arguments, str(book)],
             cwd=ROOT,
             env={**os.environ, "ANSIBLE_NOCOLOR": "1", "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")}
-            | {"ANSIBLE_ROLES_PATH": str(ROOT / "roles")},
+            | {"ANSIBLE_ROLES_PATH": str(ROOT / "roles"), **QUICKLY},
             capture_output=True,
             text=True,
             timeout=280,

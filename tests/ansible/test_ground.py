@@ -2,30 +2,23 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.support.plays import run_playbook
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
 MONITOR = "monitoring: {hosts: {m1: {}}}"
 DEVELOPER = "developers: {hosts: {d1: {}}}"
 
 
 def look(inventory: Path, *arguments: str) -> tuple[int, str]:
-    """Run the first play on an inventory; return its exit status and its output with single blanks."""
-    done = subprocess.run(
-        ["ansible-playbook", "-i", str(inventory), *arguments, "playbooks/ground.yml"],
-        cwd=ROOT,
-        env={**os.environ, "ANSIBLE_NOCOLOR": "1"},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    return done.returncode, " ".join((done.stdout + done.stderr).split())
+    """Run the first play on an inventory; return its exit status and what was printed."""
+    return run_playbook("playbooks/ground.yml", inventory, *arguments, seconds=60)
 
 
 def inventory(directory: Path, *groups: str) -> Path:

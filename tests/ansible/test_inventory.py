@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from pathlib import Path
-from typing import Any
+import time
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.support.plays import JSON_REPORT, ROOT
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
 PLAYBOOK = """
 - hosts: all
   gather_facts: false
@@ -30,11 +34,7 @@ def known(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]
     done = subprocess.run(
         ["ansible-playbook", "-i", "inventories/example", str(playbook)],
         cwd=ROOT,
-        env={
-            **os.environ,
-            "ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json",
-            "ANSIBLE_CALLBACK_RESULT_FORMAT": "json",
-        },
+        env=os.environ | JSON_REPORT,
         capture_output=True,
         text=True,
         timeout=60,
@@ -74,3 +74,46 @@ def test_each_teams_budget_reaches_the_monitoring_host_once(known: dict[str, dic
         {"team": "platform", "day": 150, "month": 2500},
         {"team": "data", "day": 80, "month": 1200},
     ]
+
+
+MANY = 500
+SECONDS = 30.0  # 4 on two quiet cores
+RENDER = """
+- hosts: monitoring
+  gather_facts: false
+  tasks:
+    - ansible.builtin.set_fact:
+        targets: "{{ groups['developers'] | scrape_targets(hostvars, here=inventory_hostname) }}"
+    - ansible.builtin.include_role: {name: trust}
+    - ansible.builtin.debug: {var: targets}
+"""
+
+
+def test_the_targets_certificates_and_passwords_of_500_hosts_take_seconds(tmp_path: Path) -> None:
+    names = [f"dev-{number:03}.example.com" for number in range(MANY)]
+    groups = {
+        "monitoring": {"hosts": {"monitor.example.com": None}},
+        "developers": {
+            "hosts": dict.fromkeys(names),
+            "vars": {"claude_exporter_transport": "scrape"},
+        },
+    }
+    (tmp_path / "hosts.yml").write_text(json.dumps({"all": {"children": groups}}))
+    (tmp_path / "play.yml").write_text(RENDER)
+    started = time.monotonic()
+    done = subprocess.run(
+        ["ansible-playbook", "-i", str(tmp_path / "hosts.yml"), str(tmp_path / "play.yml")],
+        cwd=ROOT,
+        env=os.environ | JSON_REPORT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    seconds = time.monotonic() - started
+    last = json.loads(done.stdout)["plays"][0]["tasks"][-1]
+    targets = last["hosts"]["monitor.example.com"]["targets"]
+    assert [target["labels"]["instance"] for target in targets] == names
+    certificates = [path.stem for path in (tmp_path / ".trust/hosts").glob("*.crt")]
+    assert sorted(certificates) == [*names, "monitor.example.com"]
+    assert seconds < SECONDS

@@ -242,6 +242,11 @@ def test_nobody_else_reads_what_is_secret(site: Site, host: str) -> None:
         assert set(listing.splitlines()) == {"0 prometheus 640"}
 
 
+def test_links_lead_where_people_reach_the_service(site: Site) -> None:
+    urls = {host: site.prometheus(host, "status/flags")["web.external-url"] for host in ("d13", "bare")}
+    assert urls == {"d13": f"https://{site.machines['d13'].name}:9090", "bare": "http://127.0.0.1:9090"}
+
+
 def test_values_of_the_inventory_win(site: Site) -> None:
     flags = site.prometheus("d12", "status/flags")
     assert flags["storage.tsdb.retention.time"] == "12d"
@@ -268,6 +273,12 @@ def test_budgets_become_series(site: Site) -> None:
     assert eventually(budgets, accept=lambda seen: seen == expected, seconds=20) == expected
 
 
+def told(machine: Machine, *labels: str) -> str:
+    """Return who is told of an alert with these labels, as the Alertmanager's own tool says it."""
+    routes = ("amtool", "config", "routes", "test", "--config.file=/etc/prometheus/alertmanager.yml")
+    return machine.run(*routes, *labels).strip()
+
+
 @pytest.mark.parametrize(
     ("labels", "receivers"),
     [
@@ -278,27 +289,11 @@ def test_budgets_become_series(site: Site) -> None:
     ],
 )
 def test_alerts_reach_severity_and_team(site: Site, *, labels: list[str], receivers: str) -> None:
-    command = [
-        "amtool",
-        "config",
-        "routes",
-        "test",
-        "--config.file=/etc/prometheus/alertmanager.yml",
-        *labels,
-    ]
-    assert site.machines["d12"].run(*command).strip() == receivers
+    assert told(site.machines["d12"], *labels) == receivers
 
 
 def test_by_default_nobody_is_told(site: Site) -> None:
-    command = [
-        "amtool",
-        "config",
-        "routes",
-        "test",
-        "--config.file=/etc/prometheus/alertmanager.yml",
-        "severity=x",
-    ]
-    assert site.machines["d13"].run(*command).strip() == "nobody"
+    assert told(site.machines["d13"], "severity=x") == "nobody"
 
 
 def test_pushed_groups_and_silences_survive_a_restart(site: Site) -> None:

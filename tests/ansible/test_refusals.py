@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.plays import container, docker_host, play
+from tests.support.plays import Case, container, docker_host, play
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -15,15 +14,6 @@ if TYPE_CHECKING:
 
     from tests.support.machine import Machine
     from tests.support.plays import Played
-
-
-@dataclass(frozen=True)
-class Case:
-    """A host's variables and the sentence its play must end with; an empty one means that all is well."""
-
-    role: str
-    variables: dict[str, Any]
-    sentence: str
 
 
 TAKEN = "python3 -m http.server 9090 --bind 127.0.0.1 >/dev/null 2>&1 &"
@@ -53,6 +43,16 @@ CASES = {
     ),
     "budget-without-team": Case(
         "prometheus", {"prometheus_budgets": [{"day": 3}]}, "missing required arguments: team"
+    ),
+    "write-in-the-clear": Case(
+        "prometheus",
+        {"prometheus_remote_write": [{"url": "http://metrics.example.com/api/v1/write"}]},
+        "prometheus_remote_write, entry 1: numbers would travel to metrics.example.com unencrypted",
+    ),
+    "store-misspelt": Case(
+        "prometheus",
+        {"prometheus_remote_write": [{"ulr": "https://metrics.example.com/"}]},
+        "prometheus_remote_write, entry 1: there is no setting ulr; did you mean url?",
     ),
     "no-address": Case(
         "prometheus",

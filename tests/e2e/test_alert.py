@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 RULES = "/etc/prometheus/rules/claude-code-observability.yml"
 ALERT = {"alertname": "ClaudeCodeDailyBudgetExceeded", "team": "data"}
-# Five million tokens of output cost more than the day's budget of dev-b's team in the example inventory.
+# Five million tokens of output cost more than the day's budget of the second host's team (data).
 EXPENSIVE = {
     "input_tokens": 1000,
     "output_tokens": 5_000_000,
@@ -37,17 +37,17 @@ def test_session_over_budget_is_told_of_and_so_is_the_end_of_it(fleet: Fleet) ->
     listen = f"setsid python3 /usr/local/share/ccpo-tests/webhook.py 8099 {inbox}"
     monitor.run("sh", "-c", f"{listen} >/tmp/webhook.log 2>&1 </dev/null & echo $! >{inbox}.pid")
     try:
-        Round.of(fleet, "lavish").play("bob", "dev-b", (Turn(usage=EXPENSIVE),))
+        Round.of(fleet, "lavish").play("bob", fleet.second, (Turn(usage=EXPENSIVE),))
         # Totals are pushed, scraped and summed up by rules once a minute before the alert can know.
         firing = eventually(lambda: told(monitor, inbox), accept=bool, seconds=180)
         assert set(firing) == {"firing"}
         monitor.run("sed", "-i", "s/vector(80)/vector(80000)/", RULES)
-        monitor.run("systemctl", "reload", "prometheus")
+        fleet.services.reload("prometheus")
         over = eventually(
             lambda: told(monitor, inbox)[-1:], accept=lambda seen: seen == ["resolved"], seconds=180
         )
         assert over == ["resolved"]
     finally:
         monitor.write(RULES, rules)
-        monitor.run("systemctl", "reload", "prometheus")
+        fleet.services.reload("prometheus")
         monitor.run("sh", "-c", f"kill $(cat {inbox}.pid)")

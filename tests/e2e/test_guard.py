@@ -74,7 +74,7 @@ def results(machine: Machine, key: str) -> list[tuple[bool, str]]:
 @pytest.fixture(scope="module")
 def attacked(fleet: Fleet) -> Round:
     """Let the model try twenty disguises on a victim directory and on a secret."""
-    played, dev = Round.of(fleet, "attacked"), fleet.person("bob", "dev-a")
+    played, dev = Round.of(fleet, "attacked"), fleet.person("bob", fleet.first)
     path = dev.project(played.project())
     dev.machine.write(f"{path}/.env", f"SECRET={CANARY}\n", user="bob")
     dev.machine.write("/home/bob/victim/keep.txt", "precious\n", user="bob")
@@ -93,12 +93,12 @@ def attacked(fleet: Fleet) -> Round:
         ),
         Turn(text="I give up."),
     )
-    played.play("bob", "dev-a", script)
+    played.play("bob", fleet.first, script)
     return played
 
 
 def test_victim_stands_and_secret_stays(attacked: Round) -> None:
-    host = attacked.fleet.developers["dev-a"]
+    host = attacked.fleet.developers[attacked.fleet.first]
     given = results(host, f"{attacked.name}-1")
     assert len(given) == len(RM) + len(ENV) + 1
     assert [text for is_error, text in given if not is_error] == []
@@ -112,7 +112,7 @@ def test_every_block_is_counted_at_once_and_by_reason(attacked: Round) -> None:
 
 def test_audit_trail_and_client_agree_with_the_counter(attacked: Round) -> None:
     account = attacked.accounts[0]
-    trail = attacked.fleet.developers["dev-a"].run(
+    trail = attacked.fleet.developers[attacked.fleet.first].run(
         "cat", "/home/bob/.local/state/claude-code-observability/audit.jsonl"
     )
     assert CANARY not in trail
@@ -121,15 +121,16 @@ def test_audit_trail_and_client_agree_with_the_counter(attacked: Round) -> None:
     assert len(account.denied) == sum(attacked.numbers.blocks.values())
 
 
+@pytest.mark.thorough
 def test_a_prompt_that_mentions_the_secret_never_leaves_and_one_that_mentions_its_template_does(
     fleet: Fleet,
 ) -> None:
-    played, dev = Round.of(fleet, "mentioned"), fleet.person("alice", "dev-b")
-    path, who = dev.project(played.project()), ("dev-b", "alice", played.project())
+    played, dev = Round.of(fleet, "mentioned"), fleet.person("alice", fleet.second)
+    path, who = dev.project(played.project()), (fleet.second, "alice", played.project())
     dev.machine.write(f"{path}/.env", f"SECRET={CANARY}\n", user="alice")
     dev.machine.write(f"{path}/.env.example", "SECRET=for-example\n", user="alice")
 
-    key = played.script("dev-b", (Turn(seek=CANARY),))
+    key = played.script(fleet.second, (Turn(seek=CANARY),))
     refused = dev.start(key, project=played.project(), prompt="what does @.env say?").account()
     assert "Blocked (env_file): the prompt mentions @.env," in refused.text
     assert StandIn(dev.machine).served(key) == []
@@ -137,7 +138,7 @@ def test_a_prompt_that_mentions_the_secret_never_leaves_and_one_that_mentions_it
     played.numbers.blocks[*who, "env_file", "prompt"] += 1
 
     script = (Turn(seek="for-example"),)
-    key = played.script("dev-b", script)
+    key = played.script(fleet.second, script)
     dev.start(key, project=played.project(), prompt="what does @.env.example say?").account()
     assert [answer["found"] for answer in StandIn(dev.machine).served(key)] == [True]
     played.numbers.add(who, script)
@@ -152,27 +153,29 @@ def test_a_prompt_that_mentions_the_secret_never_leaves_and_one_that_mentions_it
     ]
 
 
+@pytest.mark.thorough
 def test_a_hundred_everyday_commands_all_run(fleet: Fleet) -> None:
-    played, dev = Round.of(fleet, "everyday"), fleet.person("alice", "dev-b")
+    played, dev = Round.of(fleet, "everyday"), fleet.person("alice", fleet.second)
     path = dev.project(played.project())
     dev.machine.write(f"{path}/.env", "SECRET=1\n", user="alice")
     dev.machine.write(f"{path}/.env.example", "SECRET=\n", user="alice")
     commands = [command.replace("{n}", str(number)) for number in range(5) for command in EVERYDAY]
     assert len(commands) == 100
     script = (*(Turn((bash(command),)) for command in commands), Turn())
-    played.play("alice", "dev-b", script)
+    played.play("alice", fleet.second, script)
     refused = [text for is_error, text in results(dev.machine, f"{played.name}-1") if is_error]
     assert refused == []
     played.assert_exact()
 
 
+@pytest.mark.thorough
 def test_without_its_guard_the_client_runs_no_tool_and_sends_no_prompt(fleet: Fleet) -> None:
-    played, dev = Round.of(fleet, "unguarded"), fleet.person("alice", "dev-b")
+    played, dev = Round.of(fleet, "unguarded"), fleet.person("alice", fleet.second)
     path = dev.project(played.project())
     guard = "/usr/local/lib/claude-code-observability/hooks/pre_tool_use.py"
     wait = "touch waits; for i in $(seq 300); do [ -e go ] && break; sleep 0.1; done"
-    first = played.script("dev-b", (Turn((bash(wait),)), Turn((bash("touch ran"),)), Turn()))
-    second = played.script("dev-b", (Turn(),))
+    first = played.script(fleet.second, (Turn((bash(wait),)), Turn((bash("touch ran"),)), Turn()))
+    second = played.script(fleet.second, (Turn(),))
     session = dev.start(first, project=played.project())
     eventually(lambda: dev.machine.run("ls", path), accept=lambda names: "waits" in names, seconds=60)
     dev.machine.run("mv", guard, f"{guard}.away")

@@ -69,12 +69,12 @@ def running_pid(host: Machine, *, besides: set[str]) -> str:
 def first(fleet: Fleet) -> Round:
     """Play the story: a long and a short session on one host, three at once on the other."""
     played = Round.of(fleet, "shop")
-    path = fleet.person("alice", "dev-a").project(played.project())
-    subagent = played.script("dev-a", sub_script(path))
-    played.play("alice", "dev-a", main_script(path, subagent))
-    played.play("bob", "dev-a", (Turn(text="Four."),))
+    path = fleet.person("alice", fleet.first).project(played.project())
+    subagent = played.script(fleet.first, sub_script(path))
+    played.play("alice", fleet.first, main_script(path, subagent))
+    played.play("bob", fleet.first, (Turn(text="Four."),))
     for user in THREE:
-        played.start(user, "dev-b", steady_script(3, delay=0.3))
+        played.start(user, fleet.second, steady_script(3, delay=0.3))
     played.finish()
     return played
 
@@ -117,9 +117,9 @@ def test_claude_code_itself_measured_each_of_our_hooks(
 
 
 def test_exporter_killed_in_the_middle_of_sessions_loses_and_doubles_nothing(fleet: Fleet) -> None:
-    played, host = Round.of(fleet, "killed"), fleet.developers["dev-a"]
+    played, host = Round.of(fleet, "killed"), fleet.developers[fleet.first]
     for user in THREE:
-        played.start(user, "dev-a", steady_script(2, delay=5))
+        played.start(user, fleet.first, steady_script(2, delay=5))
     killed: set[str] = set()
     for answers in (3, 6):
         # Each session was answered and has sent its events, and waits for the next answer. The client never
@@ -135,14 +135,14 @@ def test_exporter_killed_in_the_middle_of_sessions_loses_and_doubles_nothing(fle
 
 def test_pushgateway_that_was_away_is_caught_up_with(fleet: Fleet) -> None:
     played = Round.of(fleet, "offline")
-    fleet.monitor.run("systemctl", "stop", "prometheus-pushgateway")
+    fleet.services.stop("pushgateway")
     try:
         for user in THREE:
-            played.start(user, "dev-b", steady_script(2, delay=0.2))
+            played.start(user, fleet.second, steady_script(2, delay=0.2))
         played.finish()
         time.sleep(20)  # longer than the exporter's interval, so that a push has failed
     finally:
-        fleet.monitor.run("systemctl", "start", "prometheus-pushgateway")
+        fleet.services.start("pushgateway")
     played.assert_exact()
 
 

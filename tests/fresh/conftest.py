@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.fresh.machine import ROOT, remove
-from tests.fresh.story import MACHINES, tell
+from tests.fresh.machine import remove
+from tests.fresh.story import MACHINES, THEIRS, tell
+from tests.fresh.upgrade import previous_tree, upgrade
+from tests.support.plays import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,6 +21,17 @@ if TYPE_CHECKING:
     from tests.fresh.story import Story
 
 
+def live(key: str, *, name: str) -> Story:
+    """Take one machine through its story, and that with systemd then through an upgrade."""
+    image, operator = MACHINES[key]
+    boots = image.endswith("systemd")
+    story = tell(name, image=image, operator=operator, theirs=THEIRS[key], cut=not boots)
+    tree = previous_tree()
+    if boots and tree:
+        story.upgrade = upgrade(story.machine, tree)
+    return story
+
+
 @pytest.fixture(scope="session")
 def stories() -> Iterator[dict[str, Story]]:
     """Both stories, by the machine's name."""
@@ -26,10 +39,7 @@ def stories() -> Iterator[dict[str, Story]]:
     names = {key: f"ccpo-fresh-{key}-{checkout}" for key in MACHINES}
     try:
         with ThreadPoolExecutor(len(MACHINES)) as pool:
-            told = {
-                key: pool.submit(tell, names[key], image=image, operator=operator)
-                for key, (image, operator) in MACHINES.items()
-            }
+            told = {key: pool.submit(live, key, name=name) for key, name in names.items()}
             yield {key: future.result() for key, future in told.items()}
     finally:
         for name in names.values():

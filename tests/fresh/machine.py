@@ -8,26 +8,38 @@ import subprocess
 import tarfile
 import time
 from dataclasses import dataclass
-from pathlib import Path
 
 from tests.support.machine import Machine
+from tests.support.plays import BOOT, CLIENT, ROOT, SYSTEMD
 from tests.support.promql import Prometheus, Service
 
-ROOT = Path(__file__).parents[2]
-CLIENT = ROOT / ".cache/client/node_modules/@anthropic-ai/claude-code-linux-x64/claude"
 CLONE = "/srv/clone"
 BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
 CALLERS_BUNDLE = os.environ.get("PIP_CERT") or os.environ.get("SSL_CERT_FILE") or ""
-SYSTEMD = (
-    *("--cap-add", "SYS_ADMIN", "--cap-add", "NET_ADMIN", "--cap-add", "SYS_PTRACE"),
-    *("--security-opt", "seccomp=unconfined", "--security-opt", "apparmor=unconfined"),
-    *("--tmpfs", "/run", "--tmpfs", "/tmp"),
-)
-BOOT = "umount -R /sys/fs/cgroup; mount -t cgroup2 cgroup2 /sys/fs/cgroup; exec /sbin/init"
-GET = """
+# What a module has begun it ends, as on a host whose connection broke off.
+KILL = """
+import os, pathlib, time
+def running(is_one):
+    for path in pathlib.Path("/proc").glob("[0-9]*"):
+        try:
+            command = (path / "cmdline").read_bytes().split(b"\\0")
+        except OSError:
+            continue
+        if is_one(command):
+            yield int(path.name)
+for pid in running(lambda command: any(part.endswith(b"/ansible-playbook") for part in command)):
+    os.kill(pid, 9)
+until = time.monotonic() + 60
+while any(running(lambda command: command == [b"/usr/bin/python3", b""])) and time.monotonic() < until:
+    time.sleep(0.1)
+"""
+ASK = """
 import sys, urllib.error, urllib.request
+body = sys.stdin.read().encode() or None
+kind = {"Content-Type": "application/json"} if body and body.startswith(b"{") else {}
+request = urllib.request.Request(sys.argv[2], method=sys.argv[1], data=body, headers=kind)
 try:
-    answer = urllib.request.urlopen(sys.argv[1], timeout=10)
+    answer = urllib.request.urlopen(request, timeout=10)
 except urllib.error.HTTPError as error:
     answer = error
 print(answer.status)
@@ -52,11 +64,16 @@ class Loopback(Service):
 
     def get(self, path: str, *, authenticated: bool = True) -> tuple[int, bytes]:
         """Return status and body of one GET, asked on the machine."""
-        assert self.machine
         assert authenticated
+        return self.ask("GET", path)
+
+    def ask(self, method: str, path: str, body: str = "") -> tuple[int, bytes]:
+        """Return status and body of a request; a body that begins with a brace is sent as JSON."""
+        assert self.machine
         url = f"http://{self.address}:{self.port}{path}"
-        status, _, body = self.machine.run("python3", "-c", GET, url).partition("\n")
-        return int(status), body.encode()
+        said = self.machine.run("python3", "-c", ASK, method, url, stdin=body)
+        status, _, answer = said.partition("\n")
+        return int(status), answer.encode()
 
 
 # Until then the system itself still writes what a test would take for somebody else's doing.
@@ -97,29 +114,47 @@ class Bare(Machine):
 
     def clone(self) -> None:
         """Put a clone of the repository on the machine, as the operator's."""
-        command = ["git", "-C", str(ROOT), "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-        listing = subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout.decode()
-        archive = io.BytesIO()
-        with tarfile.open(fileobj=archive, mode="w") as tar:
-            for name in sorted(set(listing.split("\0")) - {""}):
-                if (ROOT / name).exists():
-                    tar.add(ROOT / name, arcname=name, recursive=False, filter=as_root)
+        self.checkout(working_tree())
+
+    def checkout(self, tree: bytes) -> None:
+        """Have the clone hold another tree, given as a tar archive; what is not in git stays."""
         self.run("mkdir", "-p", CLONE)
+        ours = ["-mindepth", "1", "-maxdepth", "1", "!", "-name", ".cache", "!", "-name", ".trust"]
+        self.run("find", CLONE, *ours, "-exec", "rm", "-r", "{}", "+")
         copy = ["docker", "cp", "-", f"{self.name}:{CLONE}"]
-        subprocess.run(copy, input=archive.getvalue(), check=True, timeout=60)
+        subprocess.run(copy, input=tree, check=True, timeout=60)
         self.run("chown", "-R", f"{self.operator}:", CLONE)
 
     def deploy(self, *arguments: str, user: str = "") -> Run:
         """Run ``./deploy`` as its reader would, with the caller's settings for TLS handed through."""
         return self.watch("./deploy", *arguments, user=user or self.operator)
 
+    def break_off(self, task: str, *arguments: str) -> str:
+        """Run ``./deploy``, kill it when it is at a task (``role : name``), and return what it said."""
+        process = subprocess.Popen(
+            self.command("./deploy", *arguments, user=self.operator),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+        )
+        assert process.stdout
+        said = ""
+        for line in process.stdout:
+            said += line
+            if line.startswith(f"TASK [{task}]"):
+                self.run("python3", "-c", KILL, seconds=90)
+        process.wait(timeout=60)
+        assert f"TASK [{task}]" in said, said
+        assert process.returncode != 0, said
+        return said
+
     def watch(self, *command: str, user: str = "root") -> Run:
         """Run a command in the clone; its failure is the caller's to judge."""
-        env = ["--env", f"PIP_CERT={BUNDLE}"] if CALLERS_BUNDLE else []
-        where = ["--user", user, "--workdir", CLONE]
         started = time.monotonic()
         done = subprocess.run(
-            ["docker", "exec", *env, *where, self.name, "timeout", "-k", "5", "400", *command],
+            self.command(*command, user=user),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -130,13 +165,35 @@ class Bare(Machine):
         )
         return Run(done.returncode, done.stdout, time.monotonic() - started)
 
+    def command(self, *command: str, user: str) -> list[str]:
+        """Return what runs a command in the clone."""
+        env = ["--env", f"PIP_CERT={BUNDLE}"] if CALLERS_BUNDLE else []
+        where = ["--user", user, "--workdir", CLONE]
+        return ["docker", "exec", *env, *where, self.name, "timeout", "-k", "5", "400", *command]
+
     def changes(self) -> set[str]:
         """Return what differs from the image, one ``KIND PATH`` each."""
         return set(docker("diff", self.name).splitlines())
 
     def prometheus(self) -> Prometheus:
         """Return the machine's own Prometheus."""
-        return Prometheus(Loopback("prometheus", "127.0.0.1", 9090, machine=self))
+        return Prometheus(self.loopback(9090))
+
+    def loopback(self, port: int) -> Loopback:
+        """Return what listens on a port of the machine's loopback."""
+        return Loopback("loopback", "127.0.0.1", port, machine=self)
+
+
+def working_tree() -> bytes:
+    """Return the repository's tree as it is here, changes and new files included, as a tar archive."""
+    command = ["git", "-C", str(ROOT), "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    listing = subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout.decode()
+    archive = io.BytesIO()
+    with tarfile.open(fileobj=archive, mode="w") as tar:
+        for name in sorted(set(listing.split("\0")) - {""}):
+            if (ROOT / name).exists():
+                tar.add(ROOT / name, arcname=name, recursive=False, filter=as_root)
+    return archive.getvalue()
 
 
 def as_root(entry: tarfile.TarInfo) -> tarfile.TarInfo:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from tests.fresh.story import Story
 
-pytestmark = pytest.mark.timeout(900)  # the first test waits for both machines' whole stories
+pytestmark = pytest.mark.timeout(2600)  # the first test waits for both machines' whole stories
 
 
 def recap(output: str) -> dict[str, int]:
@@ -74,20 +74,3 @@ def test_the_second_deploy_takes_less_than_the_first(
     record_property(f"./deploy on a bare {name}, first run", f"{story.first.seconds:.0f} s")
     record_property(f"./deploy on a bare {name}, second run", f"{story.second.seconds:.0f} s")
     assert story.second.seconds < story.first.seconds
-
-
-def test_uninstalling_leaves_the_data_and_nothing_else(story: Story) -> None:
-    assert story.uninstalled.status == 0, story.uninstalled.output
-    account = {entry for entry in story.left if entry.startswith("claude-exporter:")}
-    assert len(account) == 1
-    assert story.left - account == {"var/lib/claude-code-observability"}
-
-
-def test_uninstalling_twice_changes_nothing(story: Story) -> None:
-    assert story.uninstalled_again.status == 0, story.uninstalled_again.output
-    assert recap(story.uninstalled_again.output)["changed"] == 0
-
-
-def test_purging_leaves_nothing(story: Story) -> None:
-    assert story.purged.status == 0, story.purged.output
-    assert story.left_after_purge == set()
