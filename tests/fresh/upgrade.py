@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from tests.fresh.machine import working_tree
-from tests.fresh.story import ask, work
+from tests.fresh.story import ask, expected, work
 from tests.support.machine import eventually
 from tests.support.plays import ROOT
 
@@ -130,8 +130,8 @@ def upgrade(machine: Bare, tree: bytes) -> Upgrade:
     old = machine.deploy("-i", INVENTORY)
     assert old.status == 0, old.output
     account = work(machine, "before")
-    ended = {(): 1.0}
-    eventually(lambda: ask(machine), accept=lambda seen: seen["sessions"] == ended, seconds=90)
+    wanted = expected(account)
+    eventually(lambda: ask(machine), accept=lambda seen: seen == wanted, seconds=90)
     assert machine.loopback(9093).ask("POST", "/api/v2/silences", json.dumps(SILENCE))[0] == 200
     kept = state(machine)
     machine.checkout(working_tree())
@@ -139,8 +139,8 @@ def upgrade(machine: Bare, tree: bytes) -> Upgrade:
     after = state(machine)
     second = machine.deploy("-i", INVENTORY)
     accounts = (account, work(machine, "after"))
-    ended = {(): 2.0}
-    went_on = eventually(lambda: ask(machine), accept=lambda seen: seen["sessions"] == ended, seconds=90)
+    wanted = expected(*accounts)
+    went_on = eventually(lambda: ask(machine), accept=lambda seen: seen == wanted, seconds=90)
     return Upgrade(
         account=account,
         before=kept,
