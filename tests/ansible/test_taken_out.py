@@ -251,7 +251,8 @@ def test_settings_are_to_the_byte_what_their_owners_made_of_them(story: Story, e
         SHOPS: shops_edit(THEIRS[SHOPS][2]),
     }
     assert story.owners(end, ADAS, SHOPS) == story.owners("before", ADAS, SHOPS)
-    assert story.owners(end, DANS) == [["f", "-rw-------", "1003:1003"]]
+    ((_, _, dan),) = story.owners("before", "/people/dan")
+    assert story.owners(end, DANS) == [["f", "-rw-------", dan]]
 
 
 def test_uninstalling_twice_changes_nothing(story: Story) -> None:
