@@ -1,7 +1,8 @@
 #!/usr/bin/python3
 """Ansible module: merges hooks into settings of Claude Code that are somebody else's, or takes them out.
 
-Its two halves, the text of settings and the files of their owners, are in one file: a module is sent as one.
+Its two halves, the text of settings and the files of their owners, are in one file: a second one would be
+found through ansible.cfg alone, by neither tests nor type checker.
 """
 
 from __future__ import annotations
