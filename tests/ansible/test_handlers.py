@@ -14,7 +14,7 @@ import yaml
 from tests.fresh.snapshot import snapshot
 from tests.support.changes import CHANGES, UNITS
 from tests.support.machine import eventually
-from tests.support.plays import ROOT, container, docker_host, offer_grafana, play
+from tests.support.plays import EVERYTHING, ROOT, container, docker_host, offer_grafana, play
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,13 +25,6 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.timeout(1800)
 RECORDS = "/var/lib/claude-code-observability-daemons"
-SETTINGS: dict[str, Any] = {
-    "prometheus_scrape_interval": "5s",
-    "claude_exporter_push_interval": 5,
-    "claude_exporter_transport": "remote_write",
-    "victoriametrics_enabled": True,
-    "grafana_apt_url": "file:/srv/stand-in",
-}
 ASK = """
 import base64, sys, urllib.error, urllib.request
 request = urllib.request.Request("http://127.0.0.1:" + sys.argv[1])
@@ -195,7 +188,7 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
     """Yield a new machine with a repository for Grafana's stand-in."""
     with container("ccpo-debian13-systemd", systemd=True) as machine:
         offer_grafana(machine, "11.0.0", "11.6.0")
-        yield Host(machine, tmp_path_factory.mktemp("handlers"), dict(SETTINGS))
+        yield Host(machine, tmp_path_factory.mktemp("handlers"), dict(EVERYTHING))
 
 
 @pytest.fixture(scope="module")

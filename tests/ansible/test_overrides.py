@@ -14,7 +14,7 @@ import yaml
 from cryptography import x509
 
 from tests.support.overrides import ASKED, CHECKED, MOVED, OVERRIDES, PYTHON
-from tests.support.plays import ROOT, container, docker_host, play
+from tests.support.plays import ROOT, container, docker_host, offer_grafana, play
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -26,11 +26,9 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.timeout(1800)
 
-STAND_IN = ROOT / "tests/support/grafana_stand_in"
+# A second suite and a second key of Grafana's repository, both of them the first under another name.
 REPOSITORY = """
 set -e
-apt-get -q update && apt-get -qy install gpg gpg-agent
-/srv/here/build /srv/here /srv/stand-in 11.0.0 11.6.0
 cd /srv/stand-in
 ln -s stable dists/own
 sed 's/^$/Comment: own\\n/;T;:a;n;ba' gpg.key >own.key
@@ -202,9 +200,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         ThreadPoolExecutor(2) as pool,
     ):
         site = Site(base)
-        copy = ["docker", "cp", str(STAND_IN), f"{plain.name}:/srv/here"]
-        subprocess.run(copy, check=True, capture_output=True, timeout=60)
-        plain.run("sh", "-c", REPOSITORY, seconds=200)
+        offer_grafana(plain, "11.0.0", "11.6.0")
+        plain.run("sh", "-c", REPOSITORY)
         subprocess.run(["sh", "-c", HAND_OVER, plain.name, one.name], check=True, timeout=60)
 
         def deploy(name: str, machine: Machine, **variables: Any) -> None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import base64
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.fresh.snapshot import snapshot
 from tests.support.changes import UNITS
-from tests.support.plays import container, docker_host, offer_grafana, play
+from tests.support.plays import EVERYTHING, container, docker_host, offer_grafana, play
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -21,13 +21,6 @@ if TYPE_CHECKING:
     from tests.support.plays import Played
 
 pytestmark = pytest.mark.timeout(1200)
-SETTINGS: dict[str, Any] = {
-    "prometheus_scrape_interval": "5s",
-    "claude_exporter_push_interval": 5,
-    "claude_exporter_transport": "remote_write",
-    "victoriametrics_enabled": True,
-    "grafana_apt_url": "file:/srv/stand-in",
-}
 # Not in /home and /srv, which snapshots leave out: here every file of people counts.
 PREPARE = """
 for user in ada bob cyd dan; do useradd --base-dir /people --create-home $user; done
@@ -156,7 +149,7 @@ class Story:
 
     def play(self, name: str, scope: str, *arguments: str, playbook: str = "site.yml") -> None:
         """Play, and look at the machine afterwards."""
-        hosts = {"one": docker_host(self.machine, **SETTINGS, **HOOKS_OF[scope])}
+        hosts = {"one": docker_host(self.machine, **EVERYTHING, **HOOKS_OF[scope])}
         self.ends[name] = play(self.directory, hosts, *arguments, playbooks=[playbook])["one"]
         assert self.ends[name].failure == ""
         self.look(name)

@@ -13,7 +13,7 @@ import yaml
 from tests.fresh.machine import working_tree
 from tests.fresh.story import ask, expected, work
 from tests.support.machine import eventually
-from tests.support.plays import ROOT
+from tests.support.plays import ROOT, offer_grafana
 
 if TYPE_CHECKING:
     from tests.fresh.machine import Bare, Run
@@ -43,10 +43,6 @@ SILENCE = {
     "createdBy": "test",
     "comment": "kept",
 }
-STAND_IN = """
-apt-get -q update && apt-get -qy install --no-install-recommends gpg gpg-agent &&
-    /srv/here/build /srv/here /srv/stand-in 11.0.0
-"""
 PASSWORD = "/etc/grafana/claude-code-observability/admin-password"
 
 
@@ -117,10 +113,7 @@ def prepare(machine: Bare) -> None:
     machine.write(f"{INVENTORY}/hosts.yml", yaml.safe_dump(hosts), user="root")
     machine.write(f"{INVENTORY}/group_vars/all.yml", yaml.safe_dump(SET), user="root")
     machine.run("chown", "-R", f"{machine.operator}:", INVENTORY)
-    source = ROOT / "tests/support/grafana_stand_in"
-    copy = ["docker", "cp", str(source), f"{machine.name}:/srv/here"]
-    subprocess.run(copy, check=True, capture_output=True, timeout=60)
-    machine.run("sh", "-c", STAND_IN, seconds=200)
+    offer_grafana(machine, "11.0.0")
 
 
 def upgrade(machine: Bare, tree: bytes) -> Upgrade:

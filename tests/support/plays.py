@@ -41,6 +41,14 @@ QUICKLY = {
 That takes half of the time. The stories on bare machines and the first runs of scenarios other than
 default go without it, as users do.
 """
+EVERYTHING: Mapping[str, Any] = {
+    "prometheus_scrape_interval": "5s",
+    "claude_exporter_push_interval": 5,
+    "claude_exporter_transport": "remote_write",
+    "victoriametrics_enabled": True,
+    "grafana_apt_url": "file:/srv/stand-in",
+}
+"""Variables of one machine with every service, soon to show a change; first `offer_grafana`."""
 ON_CONTROLLER = {
     *("assert", "debug", "fail", "include_role", "include_tasks", "meta", "set_fact", "trust_store"),
     "validate_argument_spec",
